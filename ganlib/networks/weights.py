@@ -1,0 +1,33 @@
+"""Networks on disk: weights as safetensors with the configuration beside them, so that two files rebuild a network."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from safetensors import SafetensorError
+from safetensors.torch import load_model, save_file
+from torch import nn
+
+from ganlib.errors import UserError
+from ganlib.files import read_json, write_json
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def save_network(folder: Path, name: str, network: nn.Module, config: dict[str, Any]) -> None:
+    """Write `name`.safetensors and `name`.json into a folder."""
+    tensors = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
+    save_file(tensors, folder / f"{name}.safetensors")
+    write_json(folder / f"{name}.json", config)
+
+
+def load_network(folder: Path, name: str, build: Callable[..., Network]) -> Network:
+    """Rebuild a network with `build(**config)`, in evaluation mode; raise UserError when the weights don't fit."""
+    path = folder / f"{name}.safetensors"
+    network = build(**read_json(folder / f"{name}.json"))
+    try:
+        load_model(network, path)
+    except (SafetensorError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path} does not hold these weights ({reason}): delete it and run dvc repro") from None
+    return network.eval()
