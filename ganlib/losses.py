@@ -45,6 +45,16 @@ def least_squares_g_loss(fake_logits: torch.Tensor) -> torch.Tensor:
     return 0.5 * (fake_logits - 1).square().mean()
 
 
+def r1_penalty(real_logits: torch.Tensor, real_images: torch.Tensor) -> torch.Tensor:
+    """Return half the mean squared norm of D's gradient at real images (Mescheder 2018, arXiv:1801.04406).
+
+    It keeps D from telling the few real images apart by detail that no generator can match. `real_images` (N, C, H, W)
+    must require a gradient and have led to `real_logits` (N,).
+    """
+    (gradient,) = torch.autograd.grad(real_logits.sum(), real_images, create_graph=True)
+    return 0.5 * gradient.square().sum((1, 2, 3)).mean()
+
+
 LOSSES = {
     "nonsaturating": Loss(nonsaturating_d_loss, nonsaturating_g_loss),
     "hinge": Loss(hinge_d_loss, hinge_g_loss),

@@ -60,6 +60,10 @@ class LossParams(Section):
     """`nonsaturating` (Goodfellow 2014), `hinge` (Lim & Ye 2017), `least_squares` (Mao 2017)."""
     real_label: Annotated[Float, Field(gt=0.5, le=1)]
     """One-sided label smoothing (Salimans 2016): D's target for real images under `nonsaturating`."""
+    r1: Annotated[Float, Field(ge=0)]
+    """Weight of the R1 gradient penalty on D (Mescheder 2018), in float32; 0 turns it off."""
+    r1_every: Annotated[Int, Field(ge=1)]
+    """Steps from one R1 penalty to the next, its weight multiplied by as many (Karras 2020)."""
 
 
 class TrainParams(Section):

@@ -26,6 +26,8 @@ def pin_arithmetic(threads: int) -> None:
     threadpool_limits(limits=threads)
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
+    # A debugging aid that costs a tenth of a step.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # pyright: ignore[reportAttributeAccessIssue]
     torch.backends.cudnn.benchmark = False
 
 

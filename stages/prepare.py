@@ -3,15 +3,9 @@
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
 
 from ganlib.console import run
-from ganlib.datasets.pack import describe, pack
-from ganlib.datasets.packed import write_split
-from ganlib.datasets.sources import SOURCES
-from ganlib.files import whole_file, whole_folder, write_json
-from ganlib.images import grid_image
 from ganlib.params import load_params
 
 SHOWN = 64
@@ -24,6 +18,14 @@ def main(
 ) -> None:
     """Pack the images that data.dataset names into uint8 arrays, split into train and held-out."""
     data = load_params().data
+    import numpy as np
+
+    from ganlib.datasets.pack import describe, pack
+    from ganlib.datasets.packed import write_split
+    from ganlib.datasets.sources import SOURCES
+    from ganlib.files import whole_file, whole_folder, write_json
+    from ganlib.images import grid_image
+
     source = SOURCES[data.dataset]()
     packed = pack(source, image_size=data.image_size, channels=data.channels, heldout=data.heldout)
     meta = describe(packed, source.class_names, data.dataset, data.image_size, data.channels)

@@ -91,4 +91,4 @@ def _mean_vendi(features: Features, n: int, sigma: float, draws: int, random: np
 def _some_distances(features: Features) -> NDArray[np.float64]:
     # The median of 1,000 images' distances is as good as that of all, and bounds memory.
     some = features[:: max(1, len(features) // 1000)]
-    return np.asarray(pdist(some))
+    return np.asarray(pdist(some), np.float64)

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -47,9 +48,11 @@ def train_gan(
     recipe = Recipe(
         loss=LOSSES[params.loss.name],
         real_label=params.loss.real_label,
+        r1_weight=0,
         translation=params.train.translation,
         bf16=computes_in_bf16(params.train.precision, device),
     )
+    penalised = replace(recipe, r1_weight=params.loss.r1 * params.loss.r1_every)
     decay = decay_for(params.train.ema_halflife, params.batch_size)
     images = images.to(device)
     history: History = []
@@ -61,7 +64,8 @@ def train_gan(
         real_images = real_images.contiguous(memory_format=torch.channels_last)
         latents = draw_latents(params.batch_size, params.model.latent_dim, latent_random).to(device)
         # Update D, then G.
-        result = train_step(gan, real_images, latents, recipe, augment_random)
+        due = params.loss.r1 > 0 and step % params.loss.r1_every == 0
+        result = train_step(gan, real_images, latents, penalised if due else recipe, augment_random)
         # Follow the generator with its moving average.
         update_ema(gan.generator_ema, gan.generator, decay)
         # Log.

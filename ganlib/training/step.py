@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from ganlib.augment import translate
-from ganlib.losses import Loss
+from ganlib.losses import Loss, r1_penalty
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +26,8 @@ class Recipe:
 
     loss: Loss
     real_label: float
+    r1_weight: float
+    """Weight of the R1 penalty in this step; 0 on steps that go without."""
     translation: float
     """Largest shift of what D sees, as a share of the image size."""
     bf16: bool
@@ -47,22 +49,29 @@ def train_step(
 ) -> StepResult:
     """Update D on a batch of real and as many fake images, then G on the same fakes; images (N, C, H, W) in [-1, 1]."""
 
-    def judged(images: torch.Tensor) -> torch.Tensor:
-        seen = translate(images, recipe.translation, random) if recipe.translation else images
-        return gan.discriminator(seen).float()
+    def augmented(images: torch.Tensor) -> torch.Tensor:
+        return translate(images, recipe.translation, random) if recipe.translation else images
 
-    with torch.autocast(latents.device.type, torch.bfloat16, enabled=recipe.bf16):
+    def autocast(enabled: bool = True) -> torch.autocast:
+        return torch.autocast(latents.device.type, torch.bfloat16, enabled=recipe.bf16 and enabled)
+
+    with autocast():
         fake_images = gan.generator(latents)
 
-        # D step: G is only the maker of the fakes, so no gradient flows into it.
-        real_logits, fake_logits = judged(real_images), judged(fake_images.detach())
-        d_loss = recipe.loss.discriminator(real_logits, fake_logits, recipe.real_label)
-    update(gan.d_optimizer, d_loss)
+    # D step: G is only the maker of the fakes, so no gradient flows into it.
+    seen_images = augmented(real_images).requires_grad_(recipe.r1_weight > 0)
+    with autocast(enabled=recipe.r1_weight == 0):  # the penalty's second derivative needs float32
+        real_logits = gan.discriminator(seen_images).float()
+    with autocast():
+        fake_logits = gan.discriminator(augmented(fake_images.detach())).float()
+    d_loss = recipe.loss.discriminator(real_logits, fake_logits, recipe.real_label)
+    penalty = recipe.r1_weight * r1_penalty(real_logits, seen_images) if recipe.r1_weight else 0
+    update(gan.d_optimizer, d_loss + penalty)
 
     # G step: D is only the judge, so its own gradients, which the next step would discard, are not computed.
     gan.discriminator.requires_grad_(False)
-    with torch.autocast(latents.device.type, torch.bfloat16, enabled=recipe.bf16):
-        g_loss = recipe.loss.generator(judged(fake_images))
+    with autocast():
+        g_loss = recipe.loss.generator(gan.discriminator(augmented(fake_images)).float())
     update(gan.g_optimizer, g_loss)
     gan.discriminator.requires_grad_(True)
 

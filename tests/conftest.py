@@ -1,0 +1,78 @@
+"""What several tests share: a small params file, and one run of every stage with it."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SMALL = {
+    "batch_size": "16",
+    "steps": "6",
+    "sample.count": "400",
+    "evaluate.judge_epochs": "3",
+    "evaluate.min_judge_accuracy": "0.5",
+    "model.width": "8",
+    "train.log_every": "2",
+}
+
+
+def edit_params(text: str, changes: dict[str, str]) -> str:
+    """Replace values in the text of a params file, keys given as `train.log_every`; comments stay."""
+    lines, section = text.splitlines(), ""
+    left = dict(changes)
+    for index, line in enumerate(lines):
+        if not line or line.startswith("#"):
+            continue
+        key, _, rest = line.strip().partition(":")
+        if not line.startswith(" "):
+            section = "" if rest.strip() and not rest.strip().startswith("#") else f"{key}."
+        name = (section if line.startswith(" ") else "") + key
+        if name in left:
+            lines[index] = f"{line[: line.index(':')]}: {left.pop(name)}"
+    assert not left, f"not in params.yaml: {left}"
+    return "\n".join(lines) + "\n"
+
+
+def small_params() -> str:
+    return edit_params((ROOT / "params.yaml").read_text(encoding="utf-8"), SMALL)
+
+
+@pytest.fixture
+def params_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Copy the small params into an empty folder and work there."""
+    path = tmp_path / "params.yaml"
+    path.write_text(small_params(), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Commit the working tree's files, with the small params, to a new repository in a folder with a space."""
+    folder = tmp_path_factory.mktemp("a clone") / "gan pipeline"
+    names = run(["git", "ls-files", "--cached", "--others", "--exclude-standard"], ROOT).stdout.splitlines()
+    for name in names:
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    (folder / "params.yaml").write_text(small_params(), encoding="utf-8")
+    (folder / "dvc.lock").unlink(missing_ok=True)
+    for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "small"]):
+        run(["git", "-c", "user.name=t", "-c", "user.email=t@example.com", *command], folder)
+    run(["git", "config", "user.name", "t"], folder)
+    run(["git", "config", "user.email", "t@example.com"], folder)
+    return folder
+
+
+def run(command: list[str], folder: Path, check: bool = True) -> "subprocess.CompletedProcess[str]":
+    """Run a command in a folder as a user would, with this interpreter's programs first on the path."""
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    result = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL
+    )
+    assert not check or result.returncode == 0, result.stdout + result.stderr
+    return result

@@ -1,0 +1,116 @@
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from ganlib.errors import UserError
+from ganlib.params import Params, json_schema, load_params
+from tests.conftest import ROOT, edit_params, run
+
+STAGES = ["prepare", "judge", "train", "sample", "evaluate", "report"]
+
+
+@pytest.mark.parametrize(("written", "number"), [("2e-4", 2e-4), ("1e-05", 1e-5), ("0.0002", 2e-4), ("1E-3", 1e-3)])
+def test_a_learning_rate_is_a_number_however_it_is_written(params_file: Path, written: str, number: float):
+    params_file.write_text(edit_params(params_file.read_text(), {"lr": written}))
+    assert load_params().lr == number
+
+
+def test_steps_may_be_written_with_an_exponent(params_file: Path):
+    params_file.write_text(edit_params(params_file.read_text(), {"steps": "1e4"}))
+    assert load_params().steps == 10_000
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ((r"^lr:", "lrr:"), ["unknown key lrr: did you mean lr?", "lr is missing"]),
+        ((r"^  latent_dim:", "  latent_dims:"), ["unknown key model.latent_dims: did you mean model.latent_dim?"]),
+        ((r"^  width:", "  zzz:"), ["unknown key model.zzz: known are architecture, latent_dim, width"]),
+        ((r"^lr: \S+", "lr: -1"), ["lr = -1: must be greater than 0"]),
+        ((r"^lr: \S+", "lr: fast"), ["lr = 'fast': must be a number"]),
+        ((r"^lr: \S+", "lr: .nan"), ["lr = nan"]),
+        ((r"^seed: \S+", "seed: true"), ["seed = True: must be a number"]),
+        ((r"^steps: \S+", "steps: 1.5"), ["steps = 1.5"]),
+        ((r"^device: \S+", "device: gpu"), ["device = 'gpu': must be 'auto', 'cpu' or 'cuda'"]),
+        ((r"^  image_size: \S+", "  image_size: 48"), ["data.image_size = 48", "8, 16, 32, 64, 128 or 256"]),
+        ((r"^  channels: \S+", "  channels: 2"), ["data.channels = 2: must be 1 or 3"]),
+        ((r"^lr: \S+", "lr: [1"), ["not valid YAML"]),
+        ((r"^lr: \S+", "lr: 1e-4\nlr: 1e-3"), ["not valid YAML", "duplicate"]),
+        ((r"(?s).*", "- 1\n"), ["must hold `key: value` lines"]),
+        ((r"^model:", "model: 3\nother:"), ["model = 3"]),
+    ],
+)
+def test_a_mistake_is_named_with_its_key_and_what_is_allowed(
+    params_file: Path, change: tuple[str, str], message: list[str]
+):
+    text, count = re.subn(change[0], change[1], params_file.read_text(), count=1, flags=re.MULTILINE)
+    assert count == 1
+    params_file.write_text(text)
+    with pytest.raises(UserError) as caught:
+        load_params()
+    assert all(part in str(caught.value) for part in message), caught.value
+    assert all(line.startswith("params.yaml") for line in str(caught.value).splitlines())
+
+
+def test_an_absent_file_is_named(tmp_path: Path):
+    with pytest.raises(UserError, match=r"params\.yaml is missing"):
+        load_params(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_typo_ends_a_stage_in_one_line_before_torch_is_imported(params_file: Path, stage: str):
+    params_file.write_text(edit_params(params_file.read_text(), {"lr": "-1"}))
+    result = run_stage(stage, params_file.parent, "assert 'torch' not in sys.modules")
+    assert result.returncode == 1
+    assert result.stderr == "error: params.yaml: lr = -1: must be greater than 0\n"
+
+
+def test_a_missing_gpu_is_refused_by_every_stage_before_any_work(params_file: Path):
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    params_file.write_text(edit_params(params_file.read_text(), {"device": "cuda"}))
+    result = run_stage("prepare", params_file.parent)
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: device = 'cuda'") and result.stderr.count("\n") == 1
+
+
+def run_stage(stage: str, folder: Path, finally_: str = "pass") -> "subprocess.CompletedProcess[str]":
+    """Run a stage without arguments, as `python -m` does, in a folder that has only a params file."""
+    program = f"""
+import runpy, sys
+sys.path.insert(0, {str(ROOT)!r})
+try:
+    runpy.run_module("stages.{stage}", run_name="__main__")
+finally:
+    {finally_}
+"""
+    return run([sys.executable, "-c", program], folder, check=False)
+
+
+def test_the_committed_schema_is_current():
+    assert json.loads((ROOT / "params.schema.json").read_text()) == json_schema()
+
+
+def test_every_value_has_a_comment_beside_it():
+    lines = (ROOT / "params.yaml").read_text().splitlines()
+    bare = [line for line in lines if re.match(r"\s*\w+: \S", line) and "#" not in line]
+    assert bare == []
+
+
+def test_sections_cannot_be_changed(params_file: Path):
+    with pytest.raises(ValueError, match="frozen"):
+        load_params().lr = 1.0
+
+
+def test_every_parameter_says_what_it_means():
+    schema = Params.model_json_schema()
+    sections = [schema, *schema["$defs"].values()]
+    leaves = [
+        (name, leaf) for section in sections for name, leaf in section["properties"].items() if "$ref" not in leaf
+    ]
+    assert [name for name, leaf in leaves if not leaf.get("description")] == []

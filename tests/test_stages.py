@@ -1,0 +1,192 @@
+"""Each stage for real, in one process, on the small params."""
+
+import importlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from typer import Typer
+from typer.testing import CliRunner
+
+from ganlib.errors import UserError
+from ganlib.files import read_json, sha256_of
+from ganlib.params import Params, Section, load_params
+from tests.conftest import small_params
+from tests.test_params import STAGES
+from tests.test_structure import PIPELINE
+
+PREFIX = {
+    field.annotation: f"{name}."
+    for name, field in Params.model_fields.items()
+    if isinstance(field.annotation, type) and issubclass(field.annotation, Section)
+}
+
+
+class Recorder:
+    """Note which parameters are read, as dotted names, from when a stage has loaded them until it ends."""
+
+    def __init__(self) -> None:
+        self.reads: set[str] = set()
+        self.on = False
+
+    def install(self, patch: pytest.MonkeyPatch) -> None:
+        plain = Section.__getattribute__
+
+        def recording(section: Section, name: str) -> Any:
+            if self.on and name in type(section).model_fields and type(plain(section, name)) not in PREFIX:
+                self.reads.add(PREFIX.get(type(section), "") + name)
+            return plain(section, name)
+
+        patch.setattr(Section, "__getattribute__", recording)
+
+    def load(self) -> Params:
+        params = load_params()
+        self.on = True
+        return params
+
+
+def invoke(stage: str, *arguments: str) -> None:
+    app = Typer()
+    app.command()(importlib.import_module(f"stages.{stage}").main)
+    result = CliRunner().invoke(app, list(arguments), catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+
+
+def arguments_of(stage: str) -> list[str]:
+    return PIPELINE["stages"][stage]["cmd"].split()[3:]
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict[str, set[str]]]]:
+    """Run all stages in a folder of their own; yield it with the params that each stage has read."""
+    folder = tmp_path_factory.mktemp("pipeline")
+    (folder / "params.yaml").write_text(small_params(), encoding="utf-8")
+    reads: dict[str, set[str]] = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for stage in STAGES:
+            with pytest.MonkeyPatch.context() as recording:
+                recorder = Recorder()
+                recorder.install(recording)
+                recording.setattr(importlib.import_module(f"stages.{stage}"), "load_params", recorder.load)
+                invoke(stage, *arguments_of(stage))
+            reads[stage] = recorder.reads
+        yield folder, reads
+
+
+def declared_params(stage: str) -> set[str]:
+    """Expand the sections that dvc.yaml names whole."""
+    names: set[str] = set()
+    for name in PIPELINE["stages"][stage]["params"]:
+        section = Params.model_fields[name.split(".")[0]].annotation
+        whole = section in PREFIX and "." not in name
+        names |= {f"{name}.{key}" for key in section.model_fields} if whole else {name}
+    return names
+
+
+@pytest.mark.parametrize("stage", [stage for stage in STAGES if stage != "report"])
+def test_a_stage_depends_on_exactly_the_params_that_it_reads(pipeline: tuple[Path, dict[str, set[str]]], stage: str):
+    assert declared_params(stage) == pipeline[1][stage]
+
+
+def test_the_report_shows_all_params_and_so_depends_on_the_whole_file(pipeline: tuple[Path, dict[str, set[str]]]):
+    assert PIPELINE["stages"]["report"]["params"] == [{"params.yaml": None}]
+    page = (pipeline[0] / "report/index.html").read_text()
+    assert all(f"<th>{name}</th>" in page for name in ("lr", "train.precision", "evaluate.neighbours"))
+
+
+def test_prepared_data_is_packed_and_described(pipeline: tuple[Path, dict[str, set[str]]]):
+    folder = pipeline[0] / "data/prepared"
+    meta = read_json(folder / "meta.json")
+    images = {name: np.load(folder / f"{name}_images.npy") for name in ("train", "heldout")}
+    assert sum(meta["counts"].values()) == 1797 - meta["duplicates_dropped"]
+    for name, array in images.items():
+        assert array.dtype == np.uint8 and array.shape == (meta["counts"][name], 1, 32, 32)
+        assert sum(meta["counts_per_class"][name].values()) == len(array)
+    assert len({image.tobytes() for array in images.values() for image in array}) == sum(meta["counts"].values())
+    with Image.open(folder / "contact_sheet.png") as sheet:
+        assert sheet.width == sheet.height > 500
+
+
+def test_samples_are_made_from_the_weights_alone(pipeline: tuple[Path, dict[str, set[str]]]):
+    import torch
+
+    from ganlib.networks.families import load_generator
+    from ganlib.sampling import generate
+
+    folder = pipeline[0]
+    generator = load_generator(folder / "data/model")
+    latents = torch.from_numpy(np.load(folder / "data/samples/grid_latents.npy"))
+    images = generate(generator, latents, torch.device("cpu"))
+    assert np.array_equal(images, np.load(folder / "data/samples/grid_images.npy"))
+    assert np.load(folder / "data/samples/images.npy").shape == (400, 1, 32, 32)
+
+
+def test_metrics_carry_their_protocol(pipeline: tuple[Path, dict[str, set[str]]]):
+    folder = pipeline[0]
+    metrics = read_json(folder / "metrics/evaluate.json")
+    assert list(metrics) == sorted(metrics)
+    assert metrics["mode_collapse"] == pytest.approx(1 - metrics["diversity_score"])
+    assert metrics["protocol_extractor_sha256"] == sha256_of(folder / "data/judge/judge.safetensors")
+    assert metrics["protocol_generated"] == 400
+    assert pd.read_csv(folder / "metrics/history.csv")["step"].tolist() == [2, 4, 6]
+    assert len(pd.read_csv(folder / "metrics/classes.csv")) == 10
+
+
+def test_the_report_needs_no_network_and_holds_its_pictures(pipeline: tuple[Path, dict[str, set[str]]]):
+    page = (pipeline[0] / "report/index.html").read_text()
+    assert page.count("data:image/png;base64,") == 2 and page.count("<svg") == 3
+    outside = page.replace("http://www.w3.org/", "")  # names of XML namespaces
+    assert "http://" not in outside and "https://" not in outside and "<script" not in outside
+
+
+def test_no_output_names_this_machine_or_folder(pipeline: tuple[Path, dict[str, set[str]]]):
+    folder = pipeline[0]
+    for path in folder.rglob("*"):
+        if path.is_file():
+            assert str(folder).encode() not in path.read_bytes(), path
+
+
+@pytest.mark.parametrize("stage", [stage for stage in STAGES if stage != "report"])
+def test_running_a_stage_again_gives_the_same_bytes(
+    pipeline: tuple[Path, dict[str, set[str]]], stage: str, monkeypatch: pytest.MonkeyPatch
+):
+    folder = pipeline[0]
+    monkeypatch.chdir(folder)
+    before = {path: sha256_of(path) for path in folder.rglob("*") if path.is_file()}
+    invoke(stage, *arguments_of(stage))
+    assert {path: sha256_of(path) for path in folder.rglob("*") if path.is_file()} == before
+
+
+def stop() -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("fault", [stop, lambda: (_ for _ in ()).throw(OSError(28, "No space left on device"))])
+def test_a_stage_that_is_stopped_leaves_its_old_output_whole(tmp_path: Path, fault: Callable[[], None]):
+    from ganlib.files import whole_file, whole_folder
+
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/a").write_text("old")
+    with pytest.raises((KeyboardInterrupt, OSError)), whole_folder(tmp_path / "out") as folder:
+        (folder / "a").write_text("new")
+        fault()
+    with pytest.raises((KeyboardInterrupt, OSError)), whole_file(tmp_path / "b.csv") as file:
+        file.write_text("half")
+        fault()
+    assert [path.name for path in tmp_path.rglob("*")] == ["out", "a"]
+    assert (tmp_path / "out/a").read_text() == "old"
+
+
+def test_a_corrupt_weights_file_is_named(tmp_path: Path, pipeline: tuple[Path, dict[str, set[str]]]):
+    from ganlib.networks.judge import load_judge
+
+    source = pipeline[0] / "data/judge"
+    (tmp_path / "judge.json").write_bytes((source / "judge.json").read_bytes())
+    (tmp_path / "judge.safetensors").write_bytes((source / "judge.safetensors").read_bytes()[:1000])
+    with pytest.raises(UserError, match=r"judge\.safetensors.*delete it and run dvc repro"):
+        load_judge(tmp_path)
