@@ -153,12 +153,15 @@ def _check_together(params: Params) -> None:
 
 
 def _describe(path: Path, error: ValidationError) -> Iterator[str]:
-    for mistake in error.errors():
+    mistakes = error.errors()
+    meant = {_nearest(mistake["loc"]) for mistake in mistakes if mistake["type"] == "extra_forbidden"}
+    for mistake in mistakes:
         key = ".".join(str(part) for part in mistake["loc"])
         if mistake["type"] == "extra_forbidden":
-            yield f"{path}: unknown key {key}{_nearest(mistake['loc'])}"
+            yield f"{path}: unknown key {key}: {_nearest(mistake['loc'])}"
         elif mistake["type"] == "missing":
-            yield f"{path}: {key} is missing"
+            if f"did you mean {key}?" not in meant:  # a misspelt key is one mistake, not two
+                yield f"{path}: {key} is missing"
         else:
             allowed = mistake["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
             yield f"{path}: {key} = {mistake['input']!r}: {allowed}"
@@ -172,8 +175,8 @@ def _nearest(location: tuple[int | str, ...]) -> str:
     close = get_close_matches(str(location[-1]), names, n=1)
     prefix = ".".join(str(part) for part in location[:-1])
     if close:
-        return f": did you mean {'.'.join(filter(None, [prefix, close[0]]))}?"
-    return f": known are {', '.join(names)}"
+        return f"did you mean {'.'.join(filter(None, [prefix, close[0]]))}?"
+    return f"known are {', '.join(names)}"
 
 
 def _flatten(error: Exception) -> str:

@@ -28,7 +28,7 @@ def test_steps_may_be_written_with_an_exponent(params_file: Path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ((r"^lr:", "lrr:"), ["unknown key lrr: did you mean lr?", "lr is missing"]),
+        ((r"^lr:", "lrr:"), ["params.yaml: unknown key lrr: did you mean lr?"]),
         ((r"^  latent_dim:", "  latent_dims:"), ["unknown key model.latent_dims: did you mean model.latent_dim?"]),
         ((r"^  width:", "  zzz:"), ["unknown key model.zzz: known are architecture, latent_dim, width"]),
         ((r"^lr: \S+", "lr: -1"), ["lr = -1: must be greater than 0"]),
@@ -55,6 +55,13 @@ def test_a_mistake_is_named_with_its_key_and_what_is_allowed(
         load_params()
     assert all(part in str(caught.value) for part in message), caught.value
     assert all(line.startswith("params.yaml") for line in str(caught.value).splitlines())
+
+
+def test_a_misspelt_key_is_one_mistake(params_file: Path):
+    params_file.write_text(params_file.read_text().replace("lr:", "lrr:", 1))
+    with pytest.raises(UserError) as caught:
+        load_params()
+    assert str(caught.value) == "params.yaml: unknown key lrr: did you mean lr?"
 
 
 def test_an_absent_file_is_named(tmp_path: Path):
