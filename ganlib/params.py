@@ -77,6 +77,8 @@ class TrainParams(Section):
     """Half-life of the generator's moving average, in images seen; 0 publishes the last weights themselves."""
     log_every: Annotated[Int, Field(ge=1)]
     """Steps between two rows of the history."""
+    checkpoint_every: Annotated[Int, Field(ge=1)]
+    """Steps between two checkpoints, from which a killed run goes on."""
 
 
 class SampleParams(Section):

@@ -10,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = {
+    "threads": "1",  # two spin while another program holds a core
     "batch_size": "16",
     "steps": "6",
     "sample.count": "400",
@@ -17,6 +18,7 @@ SMALL = {
     "evaluate.min_judge_accuracy": "0.5",
     "model.width": "8",
     "train.log_every": "2",
+    "train.checkpoint_every": "2",
 }
 
 

@@ -14,7 +14,7 @@ from ganlib.networks.dcgan import Discriminator, Generator
 from ganlib.networks.families import load_generator
 from ganlib.networks.weights import save_network
 from ganlib.seeding import random_generator, resolve_device, seeded_weights
-from ganlib.training.loop import batches, build_gan, lr_factor, train_gan
+from ganlib.training.loop import BatchOrder, build_gan, lr_factor, start_training, train_gan
 
 CPU = torch.device("cpu")
 
@@ -116,15 +116,15 @@ def test_half_of_the_average_is_forgotten_after_its_halflife():
 
 
 def test_an_epoch_shows_every_image_once_in_whole_batches():
-    order = batches(10, 3, torch.Generator().manual_seed(0))
-    epochs = [[next(order) for _ in range(3)] for _ in range(2)]
+    order = BatchOrder(10, 3, torch.Generator().manual_seed(0))
+    epochs = [[order.next_batch() for _ in range(3)] for _ in range(2)]
     assert all(len(set(torch.cat(epoch).tolist())) == 9 for epoch in epochs)
     assert not torch.equal(torch.cat(epochs[0]), torch.cat(epochs[1]))
 
 
 def test_fewer_images_than_a_batch_are_refused():
     with pytest.raises(UserError, match="batch_size = 8: there are only 7 training images"):
-        next(batches(7, 8, torch.Generator()))
+        BatchOrder(7, 8, torch.Generator())
 
 
 def test_the_learning_rate_falls_in_a_straight_line_after_its_start():
@@ -157,7 +157,14 @@ def test_a_device_that_is_not_there_is_refused():
 
 
 def trained(seed: int, **changes: object) -> dict[str, torch.Tensor]:
-    settings = {"precision": "fp32", "lr_decay_start": 0.5, "translation": 0.1, "ema_halflife": 100, "log_every": 1}
+    settings = {
+        "precision": "fp32",
+        "lr_decay_start": 0.5,
+        "translation": 0.1,
+        "ema_halflife": 100,
+        "log_every": 1,
+        "checkpoint_every": 10,
+    }
     params = SimpleNamespace(
         seed=seed,
         lr=1e-3,
@@ -172,8 +179,9 @@ def trained(seed: int, **changes: object) -> dict[str, torch.Tensor]:
         discriminator = Discriminator(width=4, image_size=8, channels=1)
     gan = build_gan(generator, discriminator, params.lr, CPU)
     images = torch.randint(0, 256, (20, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    history = train_gan(gan, images, params, CPU, lambda row: None)
-    assert [row["step"] for row in history] == [1, 2, 3]
+    training = start_training(gan, images, params)
+    train_gan(training, images, params, CPU, report=lambda row: None, checkpoint=lambda training: None)
+    assert [row["step"] for row in training.history] == [1, 2, 3]
     return {**generator.state_dict(), **{f"ema.{key}": value for key, value in gan.generator_ema.state_dict().items()}}
 
 

@@ -1,8 +1,9 @@
 """The training loop: its phases, in order."""
 
 import copy
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import nn
@@ -14,7 +15,7 @@ from ganlib.latent import draw_latents
 from ganlib.losses import LOSSES
 from ganlib.params import Params
 from ganlib.seeding import random_generator
-from ganlib.training.step import Gan, Recipe, StepResult, train_step
+from ganlib.training.step import GAN_PARTS, Gan, Recipe, StepResult, train_step
 
 ADAM_BETAS = (0.5, 0.999)
 """Radford 2015: the usual beta1 of 0.9 made training oscillate."""
@@ -35,16 +36,83 @@ def build_gan(generator: nn.Module, discriminator: nn.Module, lr: float, device:
     )
 
 
-def train_gan(
-    gan: Gan, images: torch.Tensor, params: Params, device: torch.device, report: Callable[[dict[str, float]], None]
-) -> History:
-    """Train on (N, C, H, W) uint8 images; return one row per `train.log_every` steps, also handed to `report`.
+class BatchOrder:
+    """Indices of whole batches for ever, each epoch in a new random order; a short last batch is left out."""
 
-    Raise UserError when there are fewer images than one batch.
+    def __init__(self, count: int, batch_size: int, random: torch.Generator):
+        if count < batch_size:
+            raise UserError(f"batch_size = {batch_size}: there are only {count} training images")
+        self.count, self.batch_size, self.random = count, batch_size, random
+        self.epoch = torch.empty(0, dtype=torch.int64)
+        self.position = 0
+
+    def next_batch(self) -> torch.Tensor:
+        """Return (batch_size,) indices."""
+        if self.position + self.batch_size > len(self.epoch):
+            self.epoch, self.position = torch.randperm(self.count, generator=self.random), 0
+        self.position += self.batch_size
+        return self.epoch[self.position - self.batch_size : self.position]
+
+
+@dataclass(kw_only=True)
+class Training:
+    """A training in the middle of its work: everything that its next step depends on."""
+
+    gan: Gan
+    order: BatchOrder
+    latent_random: torch.Generator
+    augment_random: torch.Generator
+    step: int = 0
+    history: History = field(default_factory=list)
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint holds."""
+        return {
+            "gan": {name: getattr(self.gan, name).state_dict() for name in GAN_PARTS},
+            "random": {name: random.get_state() for name, random in self._streams().items()},
+            "epoch": self.order.epoch,
+            "position": self.order.position,
+            "step": self.step,
+            "history": self.history,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over the state of a checkpoint."""
+        for name in GAN_PARTS:
+            getattr(self.gan, name).load_state_dict(state["gan"][name])
+        for name, random in self._streams().items():
+            random.set_state(state["random"][name])
+        self.order.epoch, self.order.position = state["epoch"], state["position"]
+        self.step, self.history = state["step"], state["history"]
+
+    def _streams(self) -> dict[str, torch.Generator]:
+        return {"order": self.order.random, "latents": self.latent_random, "augment": self.augment_random}
+
+
+def start_training(gan: Gan, images: torch.Tensor, params: Params) -> Training:
+    """Return a training before its first step; raise UserError when there are fewer images than one batch."""
+    return Training(
+        gan=gan,
+        order=BatchOrder(len(images), params.batch_size, random_generator(params.seed, "train/order")),
+        latent_random=random_generator(params.seed, "train/latents"),
+        augment_random=random_generator(params.seed, "train/augment"),
+    )
+
+
+def train_gan(
+    training: Training,
+    images: torch.Tensor,
+    params: Params,
+    device: torch.device,
+    *,
+    report: Callable[[dict[str, float]], None],
+    checkpoint: Callable[[Training], None],
+) -> None:
+    """Take the steps that are left, on (N, C, H, W) uint8 images.
+
+    `report` is given the history's new row every `train.log_every` steps, `checkpoint` the training every
+    `train.checkpoint_every` steps.
     """
-    order = batches(len(images), params.batch_size, random_generator(params.seed, "train/order"))
-    latent_random = random_generator(params.seed, "train/latents")
-    augment_random = random_generator(params.seed, "train/augment")
     recipe = Recipe(
         loss=LOSSES[params.loss.name],
         real_label=params.loss.real_label,
@@ -55,32 +123,26 @@ def train_gan(
     penalised = replace(recipe, r1_weight=params.loss.r1 * params.loss.r1_every)
     decay = decay_for(params.train.ema_halflife, params.batch_size)
     images = images.to(device)
-    history: History = []
-    for step in range(1, params.steps + 1):
+    for step in range(training.step + 1, params.steps + 1):
         lr = params.lr * lr_factor(step, params.steps, params.train.lr_decay_start)
-        set_lr(gan, lr)
+        set_lr(training.gan, lr)
         # Gather a batch of real images and latents.
-        real_images = to_unit_range(images[next(order).to(device)])
+        real_images = to_unit_range(images[training.order.next_batch().to(device)])
         real_images = real_images.contiguous(memory_format=torch.channels_last)
-        latents = draw_latents(params.batch_size, params.model.latent_dim, latent_random).to(device)
+        latents = draw_latents(params.batch_size, params.model.latent_dim, training.latent_random).to(device)
         # Update D, then G.
         due = params.loss.r1 > 0 and step % params.loss.r1_every == 0
-        result = train_step(gan, real_images, latents, penalised if due else recipe, augment_random)
+        result = train_step(training.gan, real_images, latents, penalised if due else recipe, training.augment_random)
         # Follow the generator with its moving average.
-        update_ema(gan.generator_ema, gan.generator, decay)
+        update_ema(training.gan.generator_ema, training.gan.generator, decay)
+        training.step = step
         # Log.
         if step % params.train.log_every == 0 or step == params.steps:
-            history.append({"step": step, **measure(result), "lr": lr})
-            report(history[-1])
-    return history
-
-
-def batches(count: int, batch_size: int, random: torch.Generator) -> Iterator[torch.Tensor]:
-    """Yield indices of whole batches for ever, each epoch in a new random order; a short last batch is left out."""
-    if count < batch_size:
-        raise UserError(f"batch_size = {batch_size}: there are only {count} training images")
-    while True:
-        yield from torch.randperm(count, generator=random)[: count - count % batch_size].split(batch_size)
+            training.history.append({"step": step, **measure(result), "lr": lr})
+            report(training.history[-1])
+        # Keep what a killed run goes on from.
+        if step % params.train.checkpoint_every == 0 and step < params.steps:
+            checkpoint(training)
 
 
 def lr_factor(step: int, steps: int, decay_start: float) -> float:

@@ -1,6 +1,6 @@
 """One update of the discriminator and one of the generator."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import nn
@@ -18,6 +18,9 @@ class Gan:
     generator_ema: nn.Module
     g_optimizer: torch.optim.Optimizer
     d_optimizer: torch.optim.Optimizer
+
+
+GAN_PARTS = [field.name for field in fields(Gan)]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,117 @@
+"""A training that is killed and started again ends as if it had not been: real processes, real kills."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from ganlib.errors import UserError
+from ganlib.files import sha256_of
+from ganlib.params import load_params
+from ganlib.training.checkpoint import checkpoint_folder, load_latest_checkpoint, save_checkpoint
+from stages.train import DEPENDS_ON
+from tests.conftest import ROOT, SMALL, edit_params
+from tests.test_structure import PIPELINE
+
+TRAIN = [sys.executable, "-m", "stages.train", "data/prepared", "--checkpoints", "checkpoints", "--out"]
+VARIANTS = [{}, {"loss.name": "hinge"}, {"loss.name": "least_squares"}, {"train.precision": "fp32", "loss.r1": "0"}]
+
+
+def start(folder: Path, out: str) -> "subprocess.Popen[str]":
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.Popen([*TRAIN, out], cwd=folder, env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def finish(folder: Path, out: str) -> str:
+    """Train to the end; return what was said."""
+    process = start(folder, out)
+    said = process.communicate()[1]
+    assert process.returncode == 0, said
+    return said
+
+
+def wait_for_checkpoint(folder: Path, process: "subprocess.Popen[str]", step: int) -> None:
+    while not any(path.name >= f"step-{step:09d}" for path in folder.glob("checkpoints/*/step-*.pt")):
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def prepared(tmp_path: Path) -> Path:
+    """Prepare the digits at 8 pixels."""
+    changes = SMALL | {"data.image_size": "8", "steps": "120", "train.checkpoint_every": "7", "train.log_every": "5"}
+    (tmp_path / "params.yaml").write_text(edit_params((ROOT / "params.yaml").read_text(), changes))
+    prepare = [sys.executable, "-m", "stages.prepare", "--out", "data/prepared", "--metrics", "metrics.json"]
+    subprocess.run(prepare, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True)
+    return tmp_path
+
+
+@pytest.mark.parametrize("changes", VARIANTS, ids=lambda changes: "-".join(changes.values()) or "default")
+def test_resume_equals_uninterrupted_run(prepared: Path, changes: dict[str, str]):
+    params = prepared / "params.yaml"
+    params.write_text(edit_params(params.read_text(), changes))
+    finish(prepared, "whole")
+    for step in (14, 70):  # killed twice
+        process = start(prepared, "resumed")
+        wait_for_checkpoint(prepared, process, step)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        assert not (prepared / "resumed").exists()
+    assert "resumed at step" in finish(prepared, "resumed")
+    names = sorted(path.name for path in (prepared / "whole").iterdir())
+    assert names == ["generator.json", "generator.safetensors", "history.csv"]
+    assert [sha256_of(prepared / "whole" / name) for name in names] == [
+        sha256_of(prepared / "resumed" / name) for name in names
+    ]
+    assert not list(prepared.glob("checkpoints/*"))
+
+
+def test_a_second_training_on_the_same_checkpoints_is_refused(prepared: Path):
+    (prepared / "params.yaml").write_text(edit_params((prepared / "params.yaml").read_text(), {"steps": "100000"}))
+    first = start(prepared, "first")
+    wait_for_checkpoint(prepared, first, 7)
+    second = start(prepared, "second")
+    said = second.communicate()[1]
+    first.kill()
+    first.communicate()
+    assert second.returncode == 1
+    assert said.startswith("error: another training holds checkpoints/") and said.count("\n") == 1
+
+
+def test_other_params_do_not_resume(prepared: Path):
+    process = start(prepared, "out")
+    wait_for_checkpoint(prepared, process, 7)
+    process.kill()
+    process.communicate()
+    params = prepared / "params.yaml"
+    params.write_text(edit_params(params.read_text(), {"train.ema_halflife": "11"}))
+    assert "resumed" not in finish(prepared, "out")
+
+
+def test_two_checkpoints_are_kept_and_a_damaged_one_is_named(tmp_path: Path):
+    for step in (1, 2, 3):
+        save_checkpoint(tmp_path, step, {"step": step, "weights": torch.ones(1000)})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-000000002.pt", "step-000000003.pt"]
+    newest = tmp_path / "step-000000003.pt"
+    newest.write_bytes(newest.read_bytes()[:500])
+    with pytest.raises(UserError, match=r"step-000000003\.pt is damaged.*delete it"):
+        load_latest_checkpoint(tmp_path)
+    newest.unlink()
+    state = load_latest_checkpoint(tmp_path)
+    assert state and state["step"] == 2
+
+
+def test_a_failed_training_keeps_its_checkpoints(tmp_path: Path):
+    with pytest.raises(KeyboardInterrupt), checkpoint_folder(tmp_path / "key") as folder:
+        save_checkpoint(folder, 1, {})
+        raise KeyboardInterrupt
+    assert list(tmp_path.glob("key/step-*.pt"))
+
+
+def test_a_checkpoint_is_bound_to_what_dvc_binds_the_stage_to(params_file: Path):
+    assert set(PIPELINE["stages"]["train"]["params"]) == DEPENDS_ON <= set(type(load_params()).model_fields)
