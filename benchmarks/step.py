@@ -15,7 +15,7 @@ from ganlib.losses import LOSSES
 from ganlib.networks.dcgan import Discriminator, Generator
 from ganlib.seeding import pin_arithmetic
 from ganlib.training.loop import build_gan, computes_in_bf16
-from ganlib.training.step import Recipe, train_step
+from ganlib.training.step import Batch, Recipe, train_step
 
 CPU = torch.device("cpu")
 PASSES = 5
@@ -30,11 +30,20 @@ def our_step(image_size: int, channels: int, images: torch.Tensor) -> Callable[[
     discriminator = Discriminator(width=64, image_size=image_size, channels=channels)
     gan = build_gan(generator, discriminator, 2e-4, CPU)
     recipe = Recipe(
-        loss=LOSSES["nonsaturating"], real_label=1.0, r1_weight=0, translation=0, bf16=computes_in_bf16("auto", CPU)
+        loss=LOSSES["nonsaturating"],
+        real_labels=(1.0, 1.0),
+        label_flip=0,
+        r1_weight=0,
+        gradient_penalty=0,
+        weight_clip=0,
+        d_steps=1,
+        translation=0,
+        noise=0,
+        bf16=computes_in_bf16("auto", CPU),
     )
     random = torch.Generator().manual_seed(0)
     images = images.contiguous(memory_format=torch.channels_last)
-    return lambda: train_step(gan, images, draw_latents(len(images), 100, random), recipe, random)
+    return lambda: train_step(gan, lambda: Batch(images, draw_latents(len(images), 100, random)), recipe, random)
 
 
 def example_step(image_size: int, channels: int, images: torch.Tensor) -> Callable[[], object]:

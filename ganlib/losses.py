@@ -1,62 +1,97 @@
-"""Adversarial losses: pure functions of logits. D returns logits, so sigmoid and log are one stable softplus."""
+"""Adversarial losses: pure functions of logits. D returns logits, so sigmoid and log are one stable softplus.
+
+D's side takes (real_logits, fake_logits, real_labels, fake_labels), all (N,), and returns a scalar; labels are 1 and 0
+but for smoothing and flips, and losses without labels leave them aside. G's side takes fake_logits (N,).
+"""
 
 from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
+from torch import Tensor, nn
 from torch.nn.functional import relu, softplus
 
 
 class Loss(NamedTuple):
-    discriminator: Callable[[torch.Tensor, torch.Tensor, float], torch.Tensor]
-    """(real_logits, fake_logits, real_label) to a scalar."""
-    generator: Callable[[torch.Tensor], torch.Tensor]
-    """fake_logits to a scalar."""
+    discriminator: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+    generator: Callable[[Tensor], Tensor]
 
 
-def nonsaturating_d_loss(real_logits: torch.Tensor, fake_logits: torch.Tensor, real_label: float) -> torch.Tensor:
-    """Cross-entropy of D (Goodfellow 2014), the real target smoothed on one side (Salimans 2016)."""
-    real = real_label * softplus(-real_logits) + (1 - real_label) * softplus(real_logits)  # softplus(-x) = -log D(x)
-    return real.mean() + softplus(fake_logits).mean()
+def cross_entropy_d_loss(real_logits: Tensor, fake_logits: Tensor, real_labels: Tensor, fake_labels: Tensor) -> Tensor:
+    """Binary cross-entropy of D (Goodfellow 2014)."""
+
+    def entropy(logits: Tensor, labels: Tensor) -> Tensor:
+        return (labels * softplus(-logits) + (1 - labels) * softplus(logits)).mean()  # softplus(-x) = -log D(x)
+
+    return entropy(real_logits, real_labels) + entropy(fake_logits, fake_labels)
 
 
-def nonsaturating_g_loss(fake_logits: torch.Tensor) -> torch.Tensor:
-    """-log D(G(z)): the generator loss that Goodfellow 2014 proposes against vanishing gradients."""
+def nonsaturating_g_loss(fake_logits: Tensor) -> Tensor:
+    """-log D(G(z)): what Goodfellow 2014 proposes against vanishing gradients."""
     return softplus(-fake_logits).mean()
 
 
-def hinge_d_loss(real_logits: torch.Tensor, fake_logits: torch.Tensor, real_label: float) -> torch.Tensor:
-    """Hinge loss (Lim & Ye 2017)."""
-    return relu(1 - real_logits).mean() + relu(1 + fake_logits).mean()
+def minimax_g_loss(fake_logits: Tensor) -> Tensor:
+    """log(1 - D(G(z))): the game of Goodfellow 2014's algorithm 1, which saturates when D is sure."""
+    return -softplus(fake_logits).mean()
 
 
-def hinge_g_loss(fake_logits: torch.Tensor) -> torch.Tensor:
-    """-D(G(z)): the generator's side of the hinge loss (Lim & Ye 2017)."""
-    return -fake_logits.mean()
+def least_squares_d_loss(real_logits: Tensor, fake_logits: Tensor, real_labels: Tensor, fake_labels: Tensor) -> Tensor:
+    """LSGAN (Mao et al. 2017): logits are pulled to the labels."""
+    return 0.5 * ((real_logits - real_labels).square().mean() + (fake_logits - fake_labels).square().mean())
 
 
-def least_squares_d_loss(real_logits: torch.Tensor, fake_logits: torch.Tensor, real_label: float) -> torch.Tensor:
-    """LSGAN (Mao et al. 2017) with targets 1 and 0."""
-    return 0.5 * ((real_logits - 1).square().mean() + fake_logits.square().mean())
-
-
-def least_squares_g_loss(fake_logits: torch.Tensor) -> torch.Tensor:
+def least_squares_g_loss(fake_logits: Tensor) -> Tensor:
     """LSGAN's generator (Mao et al. 2017): fake logits are pulled to 1."""
     return 0.5 * (fake_logits - 1).square().mean()
 
 
-def r1_penalty(real_logits: torch.Tensor, real_images: torch.Tensor) -> torch.Tensor:
+def hinge_d_loss(real_logits: Tensor, fake_logits: Tensor, real_labels: Tensor, fake_labels: Tensor) -> Tensor:
+    """Hinge loss (Lim & Ye 2017)."""
+    return relu(1 - real_logits).mean() + relu(1 + fake_logits).mean()
+
+
+def wasserstein_d_loss(real_logits: Tensor, fake_logits: Tensor, real_labels: Tensor, fake_labels: Tensor) -> Tensor:
+    """Negative Wasserstein estimate of the critic (Arjovsky et al. 2017)."""
+    return fake_logits.mean() - real_logits.mean()
+
+
+def mean_g_loss(fake_logits: Tensor) -> Tensor:
+    """-D(G(z)): the generator's side of the hinge (Lim & Ye 2017) and Wasserstein losses."""
+    return -fake_logits.mean()
+
+
+LOSSES = {
+    "nonsaturating": Loss(cross_entropy_d_loss, nonsaturating_g_loss),
+    "minimax": Loss(cross_entropy_d_loss, minimax_g_loss),
+    "least_squares": Loss(least_squares_d_loss, least_squares_g_loss),
+    "hinge": Loss(hinge_d_loss, mean_g_loss),
+    "wasserstein": Loss(wasserstein_d_loss, mean_g_loss),
+}
+
+
+def r1_penalty(real_logits: Tensor, real_images: Tensor) -> Tensor:
     """Return half the mean squared norm of D's gradient at real images (Mescheder 2018, arXiv:1801.04406).
 
     It keeps D from telling the few real images apart by detail that no generator can match. `real_images` (N, C, H, W)
     must require a gradient and have led to `real_logits` (N,).
     """
-    (gradient,) = torch.autograd.grad(real_logits.sum(), real_images, create_graph=True)
-    return 0.5 * gradient.square().sum((1, 2, 3)).mean()
+    return 0.5 * _squared_gradient(real_logits, real_images).mean()
 
 
-LOSSES = {
-    "nonsaturating": Loss(nonsaturating_d_loss, nonsaturating_g_loss),
-    "hinge": Loss(hinge_d_loss, hinge_g_loss),
-    "least_squares": Loss(least_squares_d_loss, least_squares_g_loss),
-}
+def gradient_penalty(
+    discriminator: nn.Module, real_images: Tensor, fake_images: Tensor, random: torch.Generator
+) -> Tensor:
+    """Return the mean squared distance from 1 of the norm of D's gradient between real and fake images.
+
+    WGAN-GP (Gulrajani et al. 2017, arXiv:1704.00028), at one random point between each pair of (N, C, H, W) images.
+    """
+    share = torch.rand(len(real_images), 1, 1, 1, generator=random).to(real_images.device)
+    between = (share * real_images + (1 - share) * fake_images.float()).detach().requires_grad_()
+    norm = (_squared_gradient(discriminator(between).float(), between) + 1e-12).sqrt()
+    return (norm - 1).square().mean()
+
+
+def _squared_gradient(logits: Tensor, images: Tensor) -> Tensor:
+    (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
+    return gradient.square().sum((1, 2, 3))  # (N,)

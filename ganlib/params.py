@@ -16,6 +16,10 @@ from ruamel.yaml.error import YAMLError
 from ganlib.errors import UserError
 
 PARAMS_FILE = Path("params.yaml")
+DCGAN_SIZES = sorted(size << doublings for size in range(4, 8) for doublings in range(1, 7) if size << doublings <= 256)
+"""Image sizes that 4, 5, 6 or 7 pixels double up to."""
+LABELLED_LOSSES = ("nonsaturating", "minimax", "least_squares")
+"""Losses that pull logits towards labels, which can be smoothed and flipped."""
 
 
 def _refuse_bool_and_text(value: Any) -> Any:
@@ -47,19 +51,43 @@ class DataParams(Section):
 
 
 class ModelParams(Section):
-    architecture: Literal["dcgan"]
-    """`dcgan`: Radford et al. 2015, for image sizes that are powers of two."""
+    architecture: Literal["dcgan", "mlp"]
+    """`dcgan`: convolutions (Radford 2015), doubling 4 to 7 pixels. `mlp`: dense layers (Goodfellow 2014)."""
     latent_dim: Annotated[Int, Field(ge=1, le=4096)]
-    """Length of the latent vector z, drawn from a standard normal distribution."""
+    """Length of the latent vector z."""
+    latents: Literal["normal", "uniform"]
+    """Distribution of z: N(0, 1), or uniform in [-1, 1]."""
     width: Annotated[Int, Field(ge=4, le=1024)]
-    """Channels of the layer nearest the image, in both nets; each deeper layer has twice as many."""
+    """Channels of dcgan's layer nearest the image, doubled in each deeper one; mlp has 16 times as many units."""
+    kernel_size: Literal[3, 4, 5]
+    """Height and width of dcgan's kernels."""
+    g_activation: Literal["relu", "leaky_relu", "elu"]
+    """Activation in the generator."""
+    d_activation: Literal["relu", "leaky_relu", "elu"]
+    """Activation in the discriminator."""
+    g_norm: Literal["batch", "instance", "none"]
+    """Normalisation in the generator, but for its output; mlp takes layer norm for `instance`."""
+    d_norm: Literal["batch", "instance", "none"]
+    """Normalisation in the discriminator, but for its input."""
+    spectral_norm: bool
+    """Whether D's weights are divided by their spectral norm (Miyato 2018)."""
+    upsampling: Literal["transposed", "nearest"]
+    """How dcgan's generator doubles sizes: transposed convolution, or nearest pixels and convolution."""
 
 
 class LossParams(Section):
-    name: Literal["nonsaturating", "hinge", "least_squares"]
-    """`nonsaturating` (Goodfellow 2014), `hinge` (Lim & Ye 2017), `least_squares` (Mao 2017)."""
-    real_label: Annotated[Float, Field(gt=0.5, le=1)]
-    """One-sided label smoothing (Salimans 2016): D's target for real images under `nonsaturating`."""
+    name: Literal["nonsaturating", "minimax", "least_squares", "hinge", "wasserstein"]
+    """`nonsaturating`, `minimax` (Goodfellow 2014), `least_squares` (Mao 2017), `hinge` (Lim 2017), `wasserstein`."""
+    real_label_low: Annotated[Float, Field(gt=0.5, le=1)]
+    """Lower end of D's targets for real images, drawn per image: one-sided label smoothing (Salimans 2016)."""
+    real_label_high: Annotated[Float, Field(gt=0.5, le=1)]
+    """Upper end of D's targets for real images."""
+    label_flip: Annotated[Float, Field(ge=0, lt=0.5)]
+    """Share of images whose label D is given wrong, real for fake and fake for real."""
+    gradient_penalty: Annotated[Float, Field(ge=0)]
+    """Weight of WGAN-GP's penalty (Gulrajani 2017), 10 in the paper; 0 turns it off."""
+    weight_clip: Annotated[Float, Field(ge=0)]
+    """Largest weight of D (WGAN, Arjovsky 2017), 0.01 in the paper; 0 turns it off."""
     r1: Annotated[Float, Field(ge=0)]
     """Weight of the R1 gradient penalty on D (Mescheder 2018), in float32; 0 turns it off."""
     r1_every: Annotated[Int, Field(ge=1)]
@@ -71,6 +99,12 @@ class TrainParams(Section):
     """Arithmetic of the networks; `auto` takes bf16 where the processor computes in it, else fp32."""
     lr_decay_start: Annotated[Float, Field(ge=0, le=1)]
     """Share of the steps after which both learning rates fall linearly to 0; 1 keeps them constant."""
+    d_steps: Annotated[Int, Field(ge=1, le=100)]
+    """Updates of D for each update of G."""
+    d_lr_ratio: Annotated[Float, Field(gt=0)]
+    """D's learning rate over G's (two time-scales, Heusel 2017)."""
+    instance_noise: Annotated[Float, Field(ge=0)]
+    """Standard deviation of noise on what D sees, falling to 0 in a straight line over the run (Sonderby 2017)."""
     translation: Annotated[Float, Field(ge=0, le=0.5)]
     """DiffAugment (Zhao 2020): D sees images moved by up to this share of their size; 0 turns it off."""
     ema_halflife: Annotated[Int, Field(ge=0)]
@@ -147,11 +181,20 @@ def json_schema() -> dict[str, Any]:
 
 def _check_together(params: Params) -> None:
     size = params.data.image_size
-    if params.model.architecture == "dcgan" and size & (size - 1):
+    if params.model.architecture == "dcgan" and size not in DCGAN_SIZES:
+        raise ValueError(f"data.image_size = {size}: dcgan takes {', '.join(map(str, DCGAN_SIZES))}")
+    if params.model.upsampling == "nearest" and params.model.kernel_size == 4:
+        raise ValueError("model.kernel_size = 4: model.upsampling nearest needs a kernel with a centre, 3 or 5")
+    if params.loss.gradient_penalty and params.model.d_norm == "batch":
+        raise ValueError("loss.gradient_penalty looks at images one by one: set model.d_norm to instance or none")
+    if params.loss.name not in LABELLED_LOSSES and (params.loss.real_label_low < 1 or params.loss.label_flip):
         raise ValueError(
-            f"data.image_size = {size}: model.architecture dcgan doubles 4 pixels up to the image, "
-            "so it must be 8, 16, 32, 64, 128 or 256"
+            f"loss.name = {params.loss.name} has no labels: set loss.real_label_low and real_label_high to 1, "
+            "loss.label_flip to 0"
         )
+    if params.loss.real_label_low > params.loss.real_label_high:
+        low, high = params.loss.real_label_low, params.loss.real_label_high
+        raise ValueError(f"loss.real_label_low = {low} is over loss.real_label_high = {high}")
 
 
 def _describe(path: Path, error: ValidationError) -> Iterator[str]:

@@ -17,6 +17,7 @@ def main(
     """Generate sample.count images for the evaluation, and a grid for people."""
     params = load_params()
     import numpy as np
+    import torch
 
     from ganlib.files import whole_file, whole_folder
     from ganlib.images import grid_image
@@ -28,12 +29,16 @@ def main(
     pin_arithmetic(params.threads)
     device = resolve_device(params.device)
     generator = load_generator(model)
-    latent_dim, columns = generator.latent_dim, params.sample.grid
-    latents = draw_latents(params.sample.count, latent_dim, random_generator(params.seed, "sample/images"))
-    grid_latents = draw_latents(columns**2, latent_dim, random_generator(params.seed, "sample/grid"))
+    columns = params.sample.grid
+
+    def draw(count: int, stream: str) -> torch.Tensor:
+        random = random_generator(params.seed, f"sample/{stream}")
+        return draw_latents(count, generator.latent_dim, random, generator.latents)
+
+    grid_latents = draw(columns**2, "grid")
     grid_images = generate(generator, grid_latents, device)
     with whole_folder(out) as folder:
-        np.save(folder / "images.npy", generate(generator, latents, device))
+        np.save(folder / "images.npy", generate(generator, draw(params.sample.count, "images"), device))
         np.save(folder / "grid_latents.npy", grid_latents.numpy())
         np.save(folder / "grid_images.npy", grid_images)
     with whole_file(grid) as partial:

@@ -3,7 +3,7 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -30,7 +30,7 @@ def main(
 
     from ganlib.datasets.packed import read_meta, read_split
     from ganlib.files import sha256_of, whole_folder
-    from ganlib.networks.families import build_discriminator, build_generator
+    from ganlib.networks.families import build_discriminator, build_generator, discriminator_config, generator_config
     from ganlib.networks.weights import save_network
     from ganlib.seeding import pin_arithmetic, resolve_device, seeded_weights
     from ganlib.training.checkpoint import checkpoint_folder, checkpoint_key, load_latest_checkpoint, save_checkpoint
@@ -39,16 +39,10 @@ def main(
     pin_arithmetic(params.threads)
     device = resolve_device(params.device)
     meta, train = read_meta(prepared), read_split(prepared, "train")
-    config: dict[str, Any] = {
-        "architecture": params.model.architecture,
-        "width": params.model.width,
-        "image_size": meta["image_size"],
-        "channels": meta["channels"],
-    }
-    generator_config: dict[str, Any] = config | {"latent_dim": params.model.latent_dim}
+    config = generator_config(params.model, meta["image_size"], meta["channels"])
     with seeded_weights(params.seed, "train/weights"):
-        generator = build_generator(**generator_config)
-        discriminator = build_discriminator(**config)
+        generator = build_generator(**config)
+        discriminator = build_discriminator(**discriminator_config(params.model, meta["image_size"], meta["channels"]))
     images = torch.from_numpy(train.images.copy())
     training = start_training(build_gan(generator, discriminator, params.lr, device), images, params)
     depends_on = params.model_dump(include=DEPENDS_ON), meta["sha256"]["train"], str(device), sha256_of(Path(__file__))
@@ -71,7 +65,7 @@ def main(
 
         train_gan(training, images, params, device, report=show, checkpoint=save)
         with whole_folder(out) as published:
-            save_network(published, "generator", training.gan.generator_ema, generator_config)
+            save_network(published, "generator", training.gan.generator_ema, config)
             pd.DataFrame(training.history).to_csv(published / "history.csv", index=False, float_format="%.6g")
 
 

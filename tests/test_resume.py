@@ -19,7 +19,15 @@ from tests.conftest import ROOT, SMALL, edit_params
 from tests.test_structure import PIPELINE
 
 TRAIN = [sys.executable, "-m", "stages.train", "data/prepared", "--checkpoints", "checkpoints", "--out"]
-VARIANTS = [{}, {"loss.name": "hinge"}, {"loss.name": "least_squares"}, {"train.precision": "fp32", "loss.r1": "0"}]
+UNLABELLED = {"loss.real_label_low": "1", "loss.real_label_high": "1"}
+VARIANTS = [
+    {},
+    {"loss.name": "minimax", "train.instance_noise": "0.1", "loss.label_flip": "0.1"},
+    {"loss.name": "least_squares", "model.architecture": "mlp", "loss.real_label_high": "1"},
+    {"loss.name": "hinge", "model.spectral_norm": "true"} | UNLABELLED,
+    {"loss.name": "wasserstein", "loss.gradient_penalty": "10", "model.d_norm": "none"} | UNLABELLED,
+    {"train.precision": "fp32", "loss.r1": "0", "train.d_steps": "2"},
+]
 
 
 def start(folder: Path, out: str) -> "subprocess.Popen[str]":

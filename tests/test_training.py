@@ -1,4 +1,5 @@
-from types import SimpleNamespace
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,12 +10,24 @@ from ganlib.augment import translate
 from ganlib.ema import decay_for, update_ema
 from ganlib.errors import UserError
 from ganlib.images import grid_image, to_pixels, to_unit_range
-from ganlib.losses import LOSSES, hinge_d_loss, nonsaturating_d_loss, nonsaturating_g_loss, r1_penalty
+from ganlib.losses import LOSSES, gradient_penalty, r1_penalty
+from ganlib.networks import dcgan
+from ganlib.networks.blocks import first_size
 from ganlib.networks.dcgan import Discriminator, Generator
-from ganlib.networks.families import load_generator
+from ganlib.networks.families import (
+    FAMILIES,
+    build_discriminator,
+    build_generator,
+    discriminator_config,
+    generator_config,
+    load_generator,
+)
 from ganlib.networks.weights import save_network
+from ganlib.params import DCGAN_SIZES, Params, load_params
 from ganlib.seeding import random_generator, resolve_device, seeded_weights
-from ganlib.training.loop import BatchOrder, build_gan, lr_factor, start_training, train_gan
+from ganlib.training.loop import BatchOrder, build_gan, lr_factor, recipe_at, recipe_of, start_training, train_gan
+from ganlib.training.step import Recipe, clip_weights, draw_labels
+from tests.conftest import ROOT
 
 CPU = torch.device("cpu")
 
@@ -38,14 +51,41 @@ def test_a_grid_shows_images_row_by_row():
     assert grid[5, 5] == 255  # the empty place stays white
 
 
-@pytest.mark.parametrize("image_size", [8, 16, 32, 64, 128, 256])
-@pytest.mark.parametrize("channels", [1, 3])
-def test_dcgan_fits_every_size_and_colour(image_size: int, channels: int):
-    generator = Generator(latent_dim=5, width=4, image_size=image_size, channels=channels)
-    images = generator(torch.randn(2, 5))
-    assert images.shape == (2, channels, image_size, image_size)
+@pytest.mark.parametrize("image_size", [8, 10, 12, 14, 28, 32, 64, 96, 256])
+@pytest.mark.parametrize(
+    ("kernel_size", "upsampling"),
+    [(3, "transposed"), (4, "transposed"), (5, "transposed"), (3, "nearest"), (5, "nearest")],
+)
+def test_dcgan_fits_every_size_and_kernel(image_size: int, kernel_size: int, upsampling: str):
+    size = {"width": 4, "image_size": image_size, "channels": 3, "kernel_size": kernel_size}
+    images = dcgan.Generator(latent_dim=5, upsampling=upsampling, **size)(torch.randn(2, 5))
+    assert images.shape == (2, 3, image_size, image_size)
     assert images.abs().max() <= 1
-    assert Discriminator(width=4, image_size=image_size, channels=channels)(images).shape == (2,)
+    assert dcgan.Discriminator(**size)(images).shape == (2,)
+
+
+def test_the_networks_of_the_mnist_paper_have_its_shapes():
+    generator = dcgan.Generator(latent_dim=100, width=64, image_size=28, channels=1, kernel_size=5)
+    assert generator.project.weight.shape == (7 * 7 * 128, 100)
+    assert [layer.weight.shape[:2] for layer in (generator.upsample[0], generator.to_image)] == [(128, 64), (64, 1)]
+    discriminator = dcgan.Discriminator(width=64, image_size=28, channels=1, kernel_size=5, activation="elu")
+    assert discriminator.to_logit.weight.shape == (1, 7 * 7 * 128)
+
+
+@pytest.mark.parametrize("norm", ["batch", "instance", "none"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_takes_every_norm(family: str, norm: str):
+    nets = FAMILIES[family]
+    images = nets.generator(latent_dim=5, width=4, image_size=12, channels=1, norm=norm)(torch.randn(3, 5))
+    assert images.shape == (3, 1, 12, 12)
+    assert nets.discriminator(width=4, image_size=12, channels=1, norm=norm, spectral_norm=True)(images).shape == (3,)
+
+
+@pytest.mark.parametrize("image_size", [4, 6, 9, 11, 13, 18, 30, 100])
+def test_sizes_that_doubling_does_not_reach_are_refused(image_size: int):
+    with pytest.raises(ValueError, match="doubled"):
+        first_size(image_size)
+    assert image_size not in DCGAN_SIZES
 
 
 def test_dcgan_weights_are_drawn_as_in_the_paper():
@@ -62,26 +102,67 @@ def test_a_generator_is_rebuilt_from_its_two_files(tmp_path):
     assert torch.equal(load_generator(tmp_path)(latents), generator.eval()(latents))
 
 
-def test_nonsaturating_loss_is_cross_entropy_with_smoothed_real_labels():
-    real, fake = torch.randn(50), torch.randn(50)
-    expected = binary_cross_entropy_with_logits(real, torch.full((50,), 0.9))
-    expected += binary_cross_entropy_with_logits(fake, torch.zeros(50))
-    torch.testing.assert_close(nonsaturating_d_loss(real, fake, 0.9), expected)
-    torch.testing.assert_close(nonsaturating_g_loss(fake), binary_cross_entropy_with_logits(fake, torch.ones(50)))
+ONES, ZEROS = torch.ones(50), torch.zeros(50)
+
+
+def test_cross_entropy_is_that_of_the_labels():
+    real, fake, labels = torch.randn(50), torch.randn(50), torch.rand(50)
+    expected = binary_cross_entropy_with_logits(real, labels) + binary_cross_entropy_with_logits(fake, ZEROS)
+    torch.testing.assert_close(LOSSES["minimax"].discriminator(real, fake, labels, ZEROS), expected)
+    torch.testing.assert_close(LOSSES["nonsaturating"].generator(fake), binary_cross_entropy_with_logits(fake, ONES))
+    torch.testing.assert_close(LOSSES["minimax"].generator(fake), -binary_cross_entropy_with_logits(fake, ZEROS))
 
 
 def test_hinge_loss_ignores_what_is_beyond_the_margin():
-    assert hinge_d_loss(torch.tensor([1.0, 3]), torch.tensor([-1.0, -2]), 1.0) == 0
+    assert LOSSES["hinge"].discriminator(torch.tensor([1.0, 3]), torch.tensor([-1.0, -2]), ONES[:2], ZEROS[:2]) == 0
+
+
+def test_the_wasserstein_estimate_is_the_difference_of_means():
+    assert LOSSES["wasserstein"].discriminator(3 * ONES, ONES, ONES, ZEROS) == -2
 
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_every_loss_pushes_logits_the_right_way(name: str):
     real, fake = (torch.full((4,), 0.5, requires_grad=True) for _ in range(2))
-    LOSSES[name].discriminator(real, fake, 1.0).backward()
+    LOSSES[name].discriminator(real, fake, ONES[:4], ZEROS[:4]).backward()
     assert (real.grad < 0).all() and (fake.grad > 0).all()
     fake.grad = None
     LOSSES[name].generator(fake).backward()
     assert (fake.grad < 0).all()
+
+
+def test_the_gradient_penalty_of_a_linear_critic_is_its_norms_distance_from_one():
+    critic = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 1, bias=False), torch.nn.Flatten(0))
+    torch.nn.init.constant_(critic[1].weight, 0.5)
+    images = torch.randn(2, 5, 3, 2, 2)
+    penalty = gradient_penalty(critic, images[0], images[1], torch.Generator().manual_seed(0))
+    assert penalty.item() == pytest.approx((0.5 * 12**0.5 - 1) ** 2, rel=1e-5)
+
+
+def recipe(**changes: object) -> Recipe:
+    return replace(recipe_of(settings(), CPU), **changes)
+
+
+def test_labels_are_drawn_from_their_range_and_flipped_as_often_as_asked():
+    random = torch.Generator().manual_seed(0)
+    real, fake = draw_labels(torch.zeros(4000), recipe(real_labels=(0.9, 1.0), label_flip=0.1), random)
+    kept = real[real > 0]
+    assert kept.min() >= 0.9 and kept.max() <= 1 and kept.std() > 0.02
+    assert len(kept) == pytest.approx(3600, rel=0.05) and fake.sum() == pytest.approx(400, rel=0.2)
+    real, fake = draw_labels(torch.zeros(9), recipe(real_labels=(0.9, 0.9), label_flip=0), random)
+    assert torch.equal(real, torch.full((9,), 0.9)) and not fake.any()
+
+
+def test_clipped_weights_stay_in_their_range():
+    discriminator = Discriminator(width=4, image_size=8, channels=1)
+    clip_weights(discriminator, 0.01)
+    assert max(weight.abs().max() for weight in discriminator.parameters()) <= 0.01
+
+
+def test_instance_noise_fades_to_nothing():
+    params = settings(instance_noise=0.5)
+    first, last = (recipe_at(step, recipe_of(params, CPU), params) for step in (1, params.steps))
+    assert 0.3 < first.noise < 0.5 and last.noise == 0
 
 
 def test_translation_moves_whole_pixels_and_repeats_the_edge():
@@ -156,29 +237,22 @@ def test_a_device_that_is_not_there_is_refused():
         resolve_device("cuda")
 
 
+def settings(seed: int = 1, **changes: object) -> Any:
+    """Return the committed params with three tiny steps and some changes, by the keys' last names."""
+    values = load_params(ROOT / "params.yaml").model_dump()
+    changes = {"seed": seed, "batch_size": 8, "steps": 3, "latent_dim": 4, "log_every": 1, "r1_every": 2} | changes
+    for section in (values, *(value for value in values.values() if isinstance(value, dict))):
+        section |= {key: changes[key] for key in section.keys() & changes.keys()}
+    return Params.model_validate(values)
+
+
 def trained(seed: int, **changes: object) -> dict[str, torch.Tensor]:
-    settings = {
-        "precision": "fp32",
-        "lr_decay_start": 0.5,
-        "translation": 0.1,
-        "ema_halflife": 100,
-        "log_every": 1,
-        "checkpoint_every": 10,
-    }
-    params = SimpleNamespace(
-        seed=seed,
-        lr=1e-3,
-        batch_size=8,
-        steps=3,
-        model=SimpleNamespace(latent_dim=4),
-        loss=SimpleNamespace(name="nonsaturating", real_label=0.9, r1=0.1, r1_every=2),
-        train=SimpleNamespace(**settings | changes),
-    )
+    params = settings(seed, **changes)
     with seeded_weights(seed, "weights"):
-        generator = Generator(latent_dim=4, width=4, image_size=8, channels=1)
-        discriminator = Discriminator(width=4, image_size=8, channels=1)
+        generator = build_generator(**generator_config(params.model, 8, 1))
+        discriminator = build_discriminator(**discriminator_config(params.model, 8, 1))
     gan = build_gan(generator, discriminator, params.lr, CPU)
-    images = torch.randint(0, 256, (20, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    images = torch.randint(0, 256, (40, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     training = start_training(gan, images, params)
     train_gan(training, images, params, CPU, report=lambda row: None, checkpoint=lambda training: None)
     assert [row["step"] for row in training.history] == [1, 2, 3]
@@ -189,10 +263,24 @@ def equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
     return all(torch.equal(a[key], b[key]) for key in a)
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_a_seed_gives_the_same_weights_bit_for_bit(precision: str):
-    assert equal(trained(1, precision=precision), trained(1, precision=precision))
-    assert not equal(trained(1, precision=precision), trained(2, precision=precision))
+VARIANTS = [
+    {"precision": "fp32"},
+    {"precision": "bf16"},
+    {"name": "minimax", "latents": "uniform", "label_flip": 0.1, "real_label_high": 1.0},
+    {"name": "least_squares", "kernel_size": 3, "upsampling": "nearest", "instance_noise": 0.1},
+    {"name": "hinge", "real_label_low": 1, "real_label_high": 1, "spectral_norm": True, "d_norm": "none", "d_steps": 2},
+    {"name": "wasserstein", "real_label_low": 1, "real_label_high": 1, "gradient_penalty": 10, "d_norm": "instance"},
+    {"name": "wasserstein", "real_label_low": 1, "real_label_high": 1, "weight_clip": 0.01, "d_lr_ratio": 0.5},
+    {"architecture": "mlp", "g_norm": "none", "d_activation": "elu", "g_activation": "elu"},
+]
+
+
+@pytest.mark.parametrize("changes", VARIANTS, ids=str)
+def test_a_seed_gives_the_same_weights_bit_for_bit(changes: dict[str, object]):
+    first = trained(1, **changes)
+    assert all(value.isfinite().all() for value in first.values())
+    assert equal(first, trained(1, **changes))
+    assert not equal(first, trained(2, **changes))
 
 
 def test_without_a_halflife_the_last_weights_are_published():

@@ -1,69 +1,94 @@
-"""DCGAN (Radford, Metz & Chintala 2015, arXiv:1511.06434) for images of 8 to 256 pixels, a power of two."""
+"""DCGAN (Radford, Metz & Chintala 2015, arXiv:1511.06434) for every size that 4 to 7 pixels double up to."""
 
-import math
 from itertools import pairwise
 
 import torch
 from torch import nn
 
-FIRST_SIZE = 4
-"""Height and width of the generator's first feature map, and of the discriminator's last."""
+from ganlib.networks.blocks import ACTIVATIONS, NORMS, apply_spectral_norm, first_size, initialise, layer_widths
 
 
 class Generator(nn.Module):
     """Latents (N, latent_dim) to images (N, channels, image_size, image_size) in [-1, 1]."""
 
-    def __init__(self, *, latent_dim: int, width: int, image_size: int, channels: int):
+    def __init__(
+        self,
+        *,
+        latent_dim: int,
+        latents: str = "normal",
+        width: int,
+        image_size: int,
+        channels: int,
+        kernel_size: int = 4,
+        activation: str = "relu",
+        norm: str = "batch",
+        upsampling: str = "transposed",
+    ):
         super().__init__()
-        self.latent_dim = latent_dim
+        self.latent_dim, self.latents = latent_dim, latents  # for those who draw them
+        self.first_size = first_size(image_size)
         widths = layer_widths(width, image_size)[::-1]
-        # A 4x4 transposed convolution of a 1x1 input, written as the matrix product that it is.
-        self.project = nn.Linear(latent_dim, widths[0] * FIRST_SIZE**2, bias=False)
-        self.first_norm = nn.BatchNorm2d(widths[0])
+        # A transposed convolution of a 1x1 input, written as the matrix product that it is.
+        self.project = nn.Linear(latent_dim, widths[0] * self.first_size**2, bias=norm == "none")
+        self.first_norm = NORMS[norm](widths[0])
+        self.activation = ACTIVATIONS[activation]()
         self.upsample = nn.Sequential()
         for wide, narrow in pairwise(widths):
-            self.upsample.append(nn.ConvTranspose2d(wide, narrow, 4, stride=2, padding=1, bias=False))
-            self.upsample.append(nn.BatchNorm2d(narrow))
-            self.upsample.append(nn.ReLU())
-        self.to_image = nn.ConvTranspose2d(widths[-1], channels, 4, stride=2, padding=1)
+            self.upsample.append(doubling(wide, narrow, kernel_size, upsampling, bias=norm == "none"))
+            self.upsample.append(NORMS[norm](narrow))
+            self.upsample.append(ACTIVATIONS[activation]())
+        self.to_image = doubling(widths[-1], channels, kernel_size, upsampling, bias=True)
         initialise(self)
 
     def forward(self, latents: torch.Tensor) -> torch.Tensor:
-        x = self.project(latents).unflatten(1, (-1, FIRST_SIZE, FIRST_SIZE))  # (N, widest, 4, 4)
-        x = torch.relu(self.first_norm(x))
+        x = self.project(latents).unflatten(1, (-1, self.first_size, self.first_size))  # (N, widest, 4, 4)
+        x = self.activation(self.first_norm(x))
         return torch.tanh(self.to_image(self.upsample(x)))
 
 
 class Discriminator(nn.Module):
     """Images (N, channels, image_size, image_size) in [-1, 1] to logits (N,)."""
 
-    def __init__(self, *, width: int, image_size: int, channels: int):
+    def __init__(
+        self,
+        *,
+        width: int,
+        image_size: int,
+        channels: int,
+        kernel_size: int = 4,
+        activation: str = "leaky_relu",
+        norm: str = "batch",
+        spectral_norm: bool = False,
+    ):
         super().__init__()
         widths = layer_widths(width, image_size)
-        self.downsample = nn.Sequential(nn.Conv2d(channels, widths[0], 4, stride=2, padding=1), nn.LeakyReLU(0.2))
+        self.downsample = nn.Sequential(halving(channels, widths[0], kernel_size, bias=True), ACTIVATIONS[activation]())
         for narrow, wide in pairwise(widths):
-            self.downsample.append(nn.Conv2d(narrow, wide, 4, stride=2, padding=1, bias=False))
-            self.downsample.append(nn.BatchNorm2d(wide))
-            self.downsample.append(nn.LeakyReLU(0.2))
-        self.to_logit = nn.Linear(widths[-1] * FIRST_SIZE**2, 1)
+            self.downsample.append(halving(narrow, wide, kernel_size, bias=norm == "none"))
+            self.downsample.append(NORMS[norm](wide))
+            self.downsample.append(ACTIVATIONS[activation]())
+        self.to_logit = nn.Linear(widths[-1] * first_size(image_size) ** 2, 1)
         initialise(self)
+        if spectral_norm:
+            apply_spectral_norm(self)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         x = self.downsample(images)  # (N, widest, 4, 4)
         return self.to_logit(x.flatten(1)).squeeze(1)
 
 
-def layer_widths(width: int, image_size: int) -> list[int]:
-    """Return the channels of each layer from the image inwards: `width`, doubled each time the size is halved."""
-    return [width * 2**depth for depth in range(int(math.log2(image_size // FIRST_SIZE)))]
+def halving(inputs: int, outputs: int, kernel_size: int, bias: bool) -> nn.Module:
+    """Return a convolution of stride 2 that halves an even size, for kernels of 3, 4 and 5."""
+    return nn.Conv2d(inputs, outputs, kernel_size, stride=2, padding=(kernel_size - 1) // 2, bias=bias)
 
 
-def initialise(network: nn.Module) -> None:
-    """Draw weights from N(0, 0.02) and batch norm's scales from N(1, 0.02), as in the paper; biases are 0."""
-    for module in network.modules():
-        if isinstance(module, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):
-            nn.init.normal_(module.weight, 0.0, 0.02)
-        elif isinstance(module, nn.BatchNorm2d):
-            nn.init.normal_(module.weight, 1.0, 0.02)
-        if isinstance(getattr(module, "bias", None), torch.Tensor):
-            nn.init.zeros_(module.bias)  # pyright: ignore[reportArgumentType]
+def doubling(inputs: int, outputs: int, kernel_size: int, upsampling: str, bias: bool) -> nn.Module:
+    """Return a layer that doubles the size: a transposed convolution, or nearest pixels and a convolution.
+
+    The second needs an odd kernel and has no checkerboards (Odena et al. 2016, doi:10.23915/distill.00003).
+    """
+    padding, odd = (kernel_size - 1) // 2, kernel_size % 2
+    if upsampling == "transposed":
+        return nn.ConvTranspose2d(inputs, outputs, kernel_size, 2, padding, output_padding=odd, bias=bias)
+    nearest = nn.Upsample(scale_factor=2, mode="nearest")
+    return nn.Sequential(nearest, nn.Conv2d(inputs, outputs, kernel_size, padding=padding, bias=bias))

@@ -15,7 +15,7 @@ from ganlib.latent import draw_latents
 from ganlib.losses import LOSSES
 from ganlib.params import Params
 from ganlib.seeding import random_generator
-from ganlib.training.step import GAN_PARTS, Gan, Recipe, StepResult, train_step
+from ganlib.training.step import GAN_PARTS, Batch, Gan, Recipe, StepResult, train_step
 
 ADAM_BETAS = (0.5, 0.999)
 """Radford 2015: the usual beta1 of 0.9 made training oscillate."""
@@ -113,26 +113,20 @@ def train_gan(
     `report` is given the history's new row every `train.log_every` steps, `checkpoint` the training every
     `train.checkpoint_every` steps.
     """
-    recipe = Recipe(
-        loss=LOSSES[params.loss.name],
-        real_label=params.loss.real_label,
-        r1_weight=0,
-        translation=params.train.translation,
-        bf16=computes_in_bf16(params.train.precision, device),
-    )
-    penalised = replace(recipe, r1_weight=params.loss.r1 * params.loss.r1_every)
-    decay = decay_for(params.train.ema_halflife, params.batch_size)
     images = images.to(device)
+
+    def draw() -> Batch:
+        real_images = to_unit_range(images[training.order.next_batch().to(device)])
+        latents = draw_latents(params.batch_size, params.model.latent_dim, training.latent_random, params.model.latents)
+        return Batch(real_images.contiguous(memory_format=torch.channels_last), latents.to(device))
+
+    recipe = recipe_of(params, device)
+    decay = decay_for(params.train.ema_halflife, params.batch_size)
     for step in range(training.step + 1, params.steps + 1):
         lr = params.lr * lr_factor(step, params.steps, params.train.lr_decay_start)
-        set_lr(training.gan, lr)
-        # Gather a batch of real images and latents.
-        real_images = to_unit_range(images[training.order.next_batch().to(device)])
-        real_images = real_images.contiguous(memory_format=torch.channels_last)
-        latents = draw_latents(params.batch_size, params.model.latent_dim, training.latent_random).to(device)
+        set_lr(training.gan, lr, params.train.d_lr_ratio)
         # Update D, then G.
-        due = params.loss.r1 > 0 and step % params.loss.r1_every == 0
-        result = train_step(training.gan, real_images, latents, penalised if due else recipe, training.augment_random)
+        result = train_step(training.gan, draw, recipe_at(step, recipe, params), training.augment_random)
         # Follow the generator with its moving average.
         update_ema(training.gan.generator_ema, training.gan.generator, decay)
         training.step = step
@@ -145,16 +139,40 @@ def train_gan(
             checkpoint(training)
 
 
+def recipe_of(params: Params, device: torch.device) -> Recipe:
+    """Return how steps are taken, but for what changes from step to step."""
+    return Recipe(
+        loss=LOSSES[params.loss.name],
+        real_labels=(params.loss.real_label_low, params.loss.real_label_high),
+        label_flip=params.loss.label_flip,
+        r1_weight=0,
+        gradient_penalty=params.loss.gradient_penalty,
+        weight_clip=params.loss.weight_clip,
+        d_steps=params.train.d_steps,
+        translation=params.train.translation,
+        noise=params.train.instance_noise,
+        bf16=computes_in_bf16(params.train.precision, device),
+    )
+
+
+def recipe_at(step: int, recipe: Recipe, params: Params) -> Recipe:
+    """Return the recipe of one step: R1 when it is due, noise as far as it has faded."""
+    due = step % params.loss.r1_every == 0
+    noise = params.train.instance_noise * (1 - step / params.steps)
+    return replace(recipe, r1_weight=params.loss.r1 * params.loss.r1_every * due, noise=noise)
+
+
 def lr_factor(step: int, steps: int, decay_start: float) -> float:
     """Return 1 until `decay_start` of the steps are done, then a straight line to 0 just after the last one."""
     left = (steps - step + 1) / steps
     return min(1.0, left / (1 - decay_start)) if decay_start < 1 else 1.0
 
 
-def set_lr(gan: Gan, lr: float) -> None:
-    for optimizer in (gan.g_optimizer, gan.d_optimizer):
+def set_lr(gan: Gan, lr: float, d_ratio: float) -> None:
+    """Set G's learning rate, and D's to `d_ratio` times it."""
+    for optimizer, rate in ((gan.g_optimizer, lr), (gan.d_optimizer, lr * d_ratio)):
         for group in optimizer.param_groups:
-            group["lr"] = lr
+            group["lr"] = rate
 
 
 def measure(result: StepResult) -> dict[str, float]:
