@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 from torch import nn
 
+from ganlib.augment import flip
 from ganlib.ema import decay_for, update_ema
 from ganlib.errors import UserError
 from ganlib.images import to_unit_range
@@ -45,6 +46,7 @@ def train_gan(
     order = batches(len(images), params.batch_size, random_generator(params.seed, "train/order"))
     latent_random = random_generator(params.seed, "train/latents")
     augment_random = random_generator(params.seed, "train/augment")
+    flip_random = random_generator(params.seed, "train/flip")
     recipe = Recipe(
         loss=LOSSES[params.loss.name],
         real_label=params.loss.real_label,
@@ -61,6 +63,7 @@ def train_gan(
         set_lr(gan, lr)
         # Gather a batch of real images and latents.
         real_images = to_unit_range(images[next(order).to(device)])
+        real_images = flip(real_images, flip_random) if params.data.flip else real_images
         real_images = real_images.contiguous(memory_format=torch.channels_last)
         latents = draw_latents(params.batch_size, params.model.latent_dim, latent_random).to(device)
         # Update D, then G.
