@@ -1,15 +1,14 @@
 """What a source hands over: images still packed, or files that cannot be taken, each with its name."""
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from PIL import Image
 
-IMAGE_SUFFIXES = tuple(
-    f".{suffix}"
-    for suffix in re.findall(r"\w+", "avif bmp gif jfif jp2 jpe jpeg jpg pbm pgm png pnm ppm tif tiff webp")
+IMAGE_SUFFIXES = (
+    *(".avif", ".bmp", ".gif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm"),
+    *(".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"),
 )
 """What a file that means to be an image is called; what is in it decides."""
 

@@ -156,7 +156,7 @@ def _limit(packed: Packed, folder: Path, limit: int) -> None:
         images = np.load(everything, mmap_mode="r")
         with image_writer(folder, name, images.shape[1:]) as writer:
             for index in np.flatnonzero(stays):
-                writer.append(images[index])
+                writer.append(images[index].tobytes())
         everything.unlink()
         labels = array("q", (label for label, stay in zip(kept.labels, stays, strict=True) if stay))
         stayed = [digest for digest in kept.digests if digest in chosen]

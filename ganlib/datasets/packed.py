@@ -30,8 +30,7 @@ class ImageWriter:
         self._file, self._shape = file, shape
         self._write_header()
 
-    def append(self, image: NDArray[np.uint8]) -> None:
-        pixels = image.tobytes()
+    def append(self, pixels: bytes) -> None:
         self._file.write(pixels)
         self.sha256.update(pixels)
         self.count += 1
