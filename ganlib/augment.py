@@ -1,6 +1,12 @@
-"""Differentiable augmentation of what the discriminator sees (DiffAugment, Zhao et al. 2020, arXiv:2006.10738)."""
+"""Augmentation: of real images, and differentiably of all that D sees (DiffAugment, Zhao 2020, arXiv:2006.10738)."""
 
 import torch
+
+
+def flip(images: torch.Tensor, random: torch.Generator) -> torch.Tensor:
+    """Mirror each (C, H, W) image of a batch left to right with an even chance."""
+    mirrored = (torch.rand(len(images), 1, 1, 1, generator=random) < 0.5).to(images.device)
+    return torch.where(mirrored, images.flip(3), images)
 
 
 def translate(images: torch.Tensor, share: float, random: torch.Generator) -> torch.Tensor:

@@ -4,7 +4,8 @@
 Nothing here imports torch, so that a typo is reported at once.
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -40,14 +41,50 @@ class Section(BaseModel):
 
 
 class DataParams(Section):
-    dataset: Literal["digits"]
-    """Images to learn: `digits` are the 1,797 handwritten digits that ship inside scikit-learn."""
+    dataset: Literal[
+        "digits",
+        "mnist",
+        "fashion_mnist",
+        "kmnist",
+        "emnist",
+        "cifar10",
+        "cifar100",
+        "svhn",
+        "stl10",
+        "flowers102",
+        "oxford_pets_cats",
+        "oxford_pets_dogs",
+        "celeba",
+        "lsun_bedroom",
+        "stanford_dogs",
+        "folder",
+        "url",
+    ]
+    """Images to learn: `digits` ship inside scikit-learn, `folder` and `url` are your own, others are downloaded."""
+    path: Annotated[str, Field(min_length=1)]
+    """For `folder`, a folder or a zip or tar of images; else where downloads go and downloaded files are found."""
+    url: Annotated[str, Field(pattern=r"^https?://")] | None
+    """Zip or tar of images, for `url`."""
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None
+    """Its sha256, for `url`."""
+    classes: Annotated[list[str], Field(min_length=1)] | None
+    """Names of the classes to take; null takes all."""
+    limit: Annotated[Int, Field(ge=2)] | None
+    """Images to keep at most, chosen by content; null keeps all."""
     image_size: Annotated[Int, Field(ge=8, le=256)]
     """Height and width of the prepared images, in pixels."""
     channels: Literal[1, 3]
     """1 for grey, 3 for colour."""
+    resize: Literal["crop", "squash", "pad"]
+    """`crop` resizes the shorter side and cuts the centre out, `squash` gives up the aspect, `pad` adds borders."""
+    background: Annotated[Int, Field(ge=0, le=255)]
+    """Grey level that shows through transparent pixels, and that `pad` adds."""
     heldout: Annotated[Float, Field(ge=0.05, le=0.8)]
     """Share of the images that training never sees; evaluation compares with them."""
+    max_rejected: Annotated[Float, Field(ge=0, le=1)]
+    """Share of images that may be damaged or unusable before prepare stops."""
+    flip: Annotated[bool, Field(strict=True)]
+    """Whether training mirrors half of the real images left to right."""
 
 
 class ModelParams(Section):
@@ -195,6 +232,9 @@ def _check_together(params: Params) -> None:
     if params.loss.real_label_low > params.loss.real_label_high:
         low, high = params.loss.real_label_low, params.loss.real_label_high
         raise ValueError(f"loss.real_label_low = {low} is over loss.real_label_high = {high}")
+    for key in ("url", "sha256"):
+        if params.data.dataset == "url" and getattr(params.data, key) is None:
+            raise ValueError(f"data.{key} is null: data.dataset url needs the archive's address and its sha256")
 
 
 def _describe(path: Path, error: ValidationError) -> Iterator[str]:
@@ -209,7 +249,7 @@ def _describe(path: Path, error: ValidationError) -> Iterator[str]:
                 yield f"{path}: {key} is missing"
         else:
             allowed = mistake["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-            yield f"{path}: {key} = {mistake['input']!r}: {allowed}"
+            yield f"{path}: {key} = {mistake['input']!r}: {allowed}{_nearest_choice(mistake)}"
 
 
 def _nearest(location: tuple[int | str, ...]) -> str:
@@ -222,6 +262,12 @@ def _nearest(location: tuple[int | str, ...]) -> str:
     if close:
         return f"did you mean {'.'.join(filter(None, [prefix, close[0]]))}?"
     return f"known are {', '.join(names)}"
+
+
+def _nearest_choice(mistake: Mapping[str, Any]) -> str:
+    choices = re.findall(r"'([^']*)'", mistake["msg"]) if mistake["type"] == "literal_error" else []
+    close = get_close_matches(str(mistake["input"]).lower(), choices, n=1)
+    return f"; did you mean {close[0]}?" if close else ""
 
 
 def _flatten(error: Exception) -> str:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ganlib.console import run
+from ganlib.errors import UserError
 from ganlib.params import load_params
 
 
@@ -28,6 +29,8 @@ def main(
     pin_arithmetic(params.threads)
     device = resolve_device(params.device)
     meta, train = read_meta(prepared), read_split(prepared, "train")
+    if train.labels is None:
+        raise UserError(f"data.dataset = {meta['dataset']}: the judge needs classes, and these images have none")
     config = {"image_size": meta["image_size"], "channels": meta["channels"], "classes": len(meta["class_names"])}
     with seeded_weights(params.seed, "judge/weights"):
         judge = Judge(**config)

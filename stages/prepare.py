@@ -1,6 +1,7 @@
-"""Prepare the images: read, resize, drop duplicates, split, pack."""
+"""Prepare the images: read, check, resize, drop duplicates, split, pack."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -19,26 +20,37 @@ def main(
     """Pack the images that data.dataset names into uint8 arrays, split into train and held-out."""
     data = load_params().data
     import numpy as np
+    from tqdm import tqdm
 
+    from ganlib.datasets.decode import Recipe
     from ganlib.datasets.pack import describe, pack
-    from ganlib.datasets.packed import write_split
-    from ganlib.datasets.sources import SOURCES
+    from ganlib.datasets.packed import read_split
+    from ganlib.datasets.sources import open_source
     from ganlib.files import whole_file, whole_folder, write_json
     from ganlib.images import grid_image
 
-    source = SOURCES[data.dataset]()
-    packed = pack(source, image_size=data.image_size, channels=data.channels, heldout=data.heldout)
-    meta = describe(packed, source.class_names, data.dataset, data.image_size, data.channels)
+    recipe = Recipe(data.image_size, data.channels, data.resize, data.background)
     with whole_folder(out) as folder:
-        for name, split in packed.splits.items():
-            write_split(folder, name, split)
+        with TemporaryDirectory(dir=folder) as scratch:
+            source = open_source(data, Path(scratch))
+            with tqdm(source.examples, "prepare", source.total, unit="image", disable=None) as examples:
+                packed = pack(
+                    source._replace(examples=iter(examples)),
+                    recipe,
+                    folder,
+                    heldout=data.heldout,
+                    limit=data.limit,
+                    max_rejected=data.max_rejected,
+                )
+        meta = describe(packed, source.class_names, data.dataset, recipe)
         write_json(folder / "meta.json", meta)
         shown = np.random.default_rng(0).permutation(meta["counts"]["train"])[:SHOWN]
-        sheet = grid_image(packed.splits["train"].images[shown], columns=8, scale=max(1, 64 // data.image_size))
+        sheet = grid_image(read_split(folder, "train").images[shown], columns=8, scale=max(1, 64 // data.image_size))
         with whole_file(folder / "contact_sheet.png") as partial:
             sheet.save(partial)
     counts = {f"{name}_images": count for name, count in meta["counts"].items()}
-    write_json(metrics, {**counts, "classes": len(source.class_names), "duplicates_dropped": packed.duplicates})
+    tallied = {name: meta[name] for name in ("duplicates_dropped", "read", "rejected")}
+    write_json(metrics, {**counts, **tallied, "classes": len(source.class_names)})
 
 
 if __name__ == "__main__":

@@ -3,14 +3,17 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from ganlib.console import run
 from ganlib.params import load_params
 
-DEPENDS_ON = {"seed", "lr", "batch_size", "steps", "threads", "device", "model", "loss", "train"}
+DEPENDS_ON: Any = {
+    **dict.fromkeys(("seed", "lr", "batch_size", "steps", "threads", "device", "model", "loss", "train"), True),
+    "data": {"flip"},
+}
 """The parameters that a checkpoint is bound to: those that dvc.yaml names for this stage."""
 
 
@@ -45,10 +48,10 @@ def main(
         discriminator = build_discriminator(**discriminator_config(params.model, meta["image_size"], meta["channels"]))
     images = torch.from_numpy(train.images.copy())
     training = start_training(build_gan(generator, discriminator, params.lr, device), images, params)
-    depends_on = params.model_dump(include=DEPENDS_ON), meta["sha256"]["train"], str(device), sha256_of(Path(__file__))
+    inputs = params.model_dump(include=DEPENDS_ON), meta["sha256"]["train"], str(device), sha256_of(Path(__file__))
     root = Path(os.environ.get("GAN_CHECKPOINTS", checkpoints))
     with (
-        checkpoint_folder(root / checkpoint_key(*depends_on)) as folder,
+        checkpoint_folder(root / checkpoint_key(*inputs)) as folder,
         tqdm(total=params.steps, desc="train", unit="step", disable=None) as bar,
     ):
         if state := load_latest_checkpoint(folder):

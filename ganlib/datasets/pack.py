@@ -1,58 +1,70 @@
-"""Turn a source into one checked, packed data set: resized, free of duplicates, split by content."""
+"""Turn a source into one checked, packed data set: free of duplicates, split by content, in constant memory."""
 
+import csv
 import hashlib
+from array import array
 from collections import Counter
-from collections.abc import Iterable
-from typing import Any, NamedTuple
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
-from ganlib.datasets.packed import SPLITS, Split
-from ganlib.datasets.sources import Source
+from ganlib.datasets.decode import RESIZES, Prepared, Recipe
+from ganlib.datasets.examples import Rejected, Source
+from ganlib.datasets.packed import SPLITS, ImageWriter, image_writer, images_path, labels_path
+from ganlib.datasets.parallel import prepare_all
 from ganlib.errors import UserError
 
-RESIZE = "Pillow bicubic, antialiased, shorter side, centre crop"
+
+@dataclass(kw_only=True)
+class Kept:
+    """What is remembered of a split while its pixels go to disk."""
+
+    digests: list[bytes] = field(default_factory=list)
+    labels: "array[int]" = field(default_factory=lambda: array("q"))
+    sha256: str = ""
+    """Of all pixels, in order."""
 
 
-class Packed(NamedTuple):
-    splits: dict[str, Split]
-    duplicates: int
+@dataclass(kw_only=True)
+class Packed:
+    splits: dict[str, Kept] = field(default_factory=lambda: {name: Kept() for name in SPLITS})
+    rejected: list[Rejected] = field(default_factory=list)
+    read: int = 0
+    duplicates: int = 0
     """Images left out because the same pixels had come before."""
+    source_sha256: str = ""
+    """Of the names and sha256 of all files read, in order."""
 
 
-def pack(source: Source, *, image_size: int, channels: int, heldout: float) -> Packed:
-    """Prepare every image and assign it to a split by its content; raise UserError when a split stays empty."""
-    seen: set[bytes] = set()
-    duplicates = 0
-    pixels: dict[str, list[NDArray[np.uint8]]] = {name: [] for name in SPLITS}
-    labels: dict[str, list[int]] = {name: [] for name in SPLITS}
-    for image, label in source.examples:
-        prepared = prepare_image(image, image_size, channels)
-        digest = hashlib.sha256(prepared.tobytes()).digest()
-        if digest in seen:
-            duplicates += 1
-            continue
-        seen.add(digest)
-        split = "heldout" if belongs_to_heldout(digest, heldout) else "train"
-        pixels[split].append(prepared)
-        labels[split].append(label)
-    for name in SPLITS:
-        if not pixels[name]:
-            raise UserError(f"data.heldout = {heldout} leaves no image in the {name} split of {len(seen)} images")
-    splits = {name: Split(np.stack(pixels[name]), np.array(labels[name], np.int64)) for name in SPLITS}
-    return Packed(splits, duplicates)
+def pack(
+    source: Source,
+    recipe: Recipe,
+    folder: Path,
+    *,
+    heldout: float,
+    limit: int | None = None,
+    max_rejected: float = 1.0,
+    workers: int | None = None,
+) -> Packed:
+    """Prepare every image of a source and write both splits and the list of rejected files into a folder.
 
-
-def prepare_image(image: Image.Image, image_size: int, channels: int) -> NDArray[np.uint8]:
-    """Return (channels, image_size, image_size) uint8: shorter side resized, then the centre cropped."""
-    image = image.convert("L" if channels == 1 else "RGB")
-    scale = image_size / min(image.size)
-    size = (max(image_size, round(image.width * scale)), max(image_size, round(image.height * scale)))
-    left, top = (size[0] - image_size) // 2, (size[1] - image_size) // 2
-    image = image.resize(size, Image.Resampling.BICUBIC).crop((left, top, left + image_size, top + image_size))
-    return np.atleast_3d(np.asarray(image)).transpose(2, 0, 1)
+    Raise UserError when too many files are rejected or a split stays empty.
+    """
+    packed = _collect(source, recipe, folder, heldout, workers)
+    _check_rejected(packed, source.origin, max_rejected)
+    if limit is not None:
+        _limit(packed, folder, limit)
+    for name, kept in packed.splits.items():
+        if not kept.digests:
+            count = sum(len(split.digests) for split in packed.splits.values())
+            raise UserError(f"data.heldout = {heldout} leaves no image in the {name} split of {count} images")
+        if source.class_names:
+            np.save(labels_path(folder, name), np.array(kept.labels, np.int64))
+    _write_rejected(folder / "rejected.csv", packed.rejected)
+    return packed
 
 
 def belongs_to_heldout(digest: bytes, share: float) -> bool:
@@ -60,22 +72,99 @@ def belongs_to_heldout(digest: bytes, share: float) -> bool:
     return int.from_bytes(digest[:8], "big") < share * 2**64
 
 
-def describe(packed: Packed, class_names: list[str], dataset: str, image_size: int, channels: int) -> dict[str, Any]:
+def describe(packed: Packed, class_names: list[str], dataset: str, recipe: Recipe) -> dict[str, Any]:
     """Return what a consumer of the packed data must know (meta.json)."""
     return {
-        "dataset": dataset,
-        "image_size": image_size,
-        "channels": channels,
+        "background": recipe.background,
+        "channels": recipe.channels,
         "class_names": class_names,
-        "counts": {name: len(split.images) for name, split in packed.splits.items()},
-        "counts_per_class": {name: count_per_class(split.labels, class_names) for name, split in packed.splits.items()},
+        "counts": {name: len(kept.digests) for name, kept in packed.splits.items()},
+        "counts_per_class": {name: count_per_class(kept.labels, class_names) for name, kept in packed.splits.items()},
+        "dataset": dataset,
         "duplicates_dropped": packed.duplicates,
+        "image_size": recipe.image_size,
         "pixel_map": "x = pixel / 127.5 - 1",
-        "resize": RESIZE,
-        "sha256": {name: hashlib.sha256(split.images.tobytes()).hexdigest() for name, split in packed.splits.items()},
+        "read": packed.read,
+        "rejected": len(packed.rejected),
+        "resize": RESIZES[recipe.resize].protocol,
+        "sha256": {name: kept.sha256 for name, kept in packed.splits.items()},
+        "source_sha256": packed.source_sha256,
     }
 
 
-def count_per_class(labels: Iterable[int], class_names: list[str]) -> dict[str, int]:
-    counts = Counter(int(label) for label in labels)
+def count_per_class(labels: "array[int]", class_names: list[str]) -> dict[str, int]:
+    counts = Counter(labels)
     return {name: counts[index] for index, name in enumerate(class_names)}
+
+
+def _collect(source: Source, recipe: Recipe, folder: Path, heldout: float, workers: int | None) -> Packed:
+    packed, seen, source_hash = Packed(), set[bytes](), hashlib.sha256()
+    shape = (recipe.channels, recipe.image_size, recipe.image_size)
+    with ExitStack() as stack:
+        writers = {name: stack.enter_context(image_writer(folder, name, shape)) for name in SPLITS}
+        for outcome in prepare_all(source.examples, recipe, workers):
+            packed.read += 1
+            _update(source_hash, outcome)
+            if isinstance(outcome, Prepared) and outcome.label is None and source.class_names:
+                outcome = Rejected(outcome.name, "lies in no class folder")
+            if isinstance(outcome, Rejected):
+                packed.rejected.append(outcome)
+            elif outcome.digest in seen:
+                packed.duplicates += 1
+            else:
+                seen.add(outcome.digest)
+                _keep(packed, outcome, writers, heldout)
+    for name, writer in writers.items():
+        packed.splits[name].sha256 = writer.sha256.hexdigest()
+    packed.source_sha256 = source_hash.hexdigest()
+    return packed
+
+
+def _update(source_hash: "hashlib._Hash", outcome: Prepared | Rejected) -> None:
+    content = outcome.reason.encode() if isinstance(outcome, Rejected) else outcome.content_digest
+    source_hash.update(outcome.name.encode() + b"\0" + content)
+
+
+def _keep(packed: Packed, outcome: Prepared, writers: dict[str, ImageWriter], heldout: float) -> None:
+    name = "heldout" if belongs_to_heldout(outcome.digest, heldout) else "train"
+    packed.splits[name].digests.append(outcome.digest)
+    packed.splits[name].labels.append(-1 if outcome.label is None else outcome.label)
+    writers[name].append(outcome.pixels)
+
+
+def _check_rejected(packed: Packed, origin: str, max_rejected: float) -> None:
+    broken = [item for item in packed.rejected if item.counts]
+    images = packed.read - len(packed.rejected)
+    counts = Counter(item.reason for item in broken or packed.rejected).most_common(3)
+    reasons = ", ".join(f"{count} x {reason}" for reason, count in counts)
+    if not images:
+        raise UserError(f"{origin}: no image among {packed.read} files ({reasons or 'it is empty'})")
+    if len(broken) > max_rejected * (len(broken) + images):
+        raise UserError(
+            f"{origin}: {len(broken)} of {len(broken) + images} images are rejected ({reasons}; the first is "
+            f"{min(broken).name!r}): more than data.max_rejected = {max_rejected}; raise it to go on without them"
+        )
+
+
+def _limit(packed: Packed, folder: Path, limit: int) -> None:
+    """Keep the `limit` images with the lowest hashes: adding an image to the source displaces at most one."""
+    digests = [digest for kept in packed.splits.values() for digest in kept.digests]
+    chosen = set(sorted(digests, key=lambda digest: digest[8:])[:limit])  # the first 8 bytes decide the split
+    for name, kept in packed.splits.items():
+        stays = [digest in chosen for digest in kept.digests]
+        everything = images_path(folder, name).rename(folder / "everything.npy")
+        images = np.load(everything, mmap_mode="r")
+        with image_writer(folder, name, images.shape[1:]) as writer:
+            for index in np.flatnonzero(stays):
+                writer.append(images[index].tobytes())
+        everything.unlink()
+        labels = array("q", (label for label, stay in zip(kept.labels, stays, strict=True) if stay))
+        stayed = [digest for digest in kept.digests if digest in chosen]
+        packed.splits[name] = Kept(digests=stayed, labels=labels, sha256=writer.sha256.hexdigest())
+
+
+def _write_rejected(path: Path, rejected: list[Rejected]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("file", "reason"))
+        writer.writerows(sorted((item.name, item.reason) for item in rejected))

@@ -1,10 +1,14 @@
 """Read and write a prepared data set: one folder of arrays that can be memory-mapped, and meta.json."""
 
+import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
+from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
 SPLITS = ("train", "heldout")
@@ -13,19 +17,55 @@ SPLITS = ("train", "heldout")
 class Split(NamedTuple):
     images: NDArray[np.uint8]
     """(N, C, H, W)"""
-    labels: NDArray[np.int64]
-    """(N,), indices into meta's class_names."""
+    labels: NDArray[np.int64] | None
+    """(N,), indices into meta's class_names; None when the images have no labels."""
 
 
-def write_split(folder: Path, name: str, split: Split) -> None:
-    np.save(folder / f"{name}_images.npy", split.images)
-    np.save(folder / f"{name}_labels.npy", split.labels)
+class ImageWriter:
+    """Append images to an open .npy file, of which only the one at hand is in memory; equal to what np.save writes."""
+
+    def __init__(self, file: BinaryIO, shape: tuple[int, int, int]) -> None:
+        self.count = 0
+        self.sha256 = hashlib.sha256()
+        self._file, self._shape = file, shape
+        self._write_header()
+
+    def append(self, pixels: bytes) -> None:
+        self._file.write(pixels)
+        self.sha256.update(pixels)
+        self.count += 1
+
+    def finish(self) -> None:
+        """Write the final count into the header, for which numpy leaves room."""
+        self._file.seek(0)
+        self._write_header()
+
+    def _write_header(self) -> None:
+        header = {"descr": "|u1", "fortran_order": False, "shape": (self.count, *self._shape)}
+        npy_format.write_array_header_1_0(self._file, header)
+
+
+@contextmanager
+def image_writer(folder: Path, name: str, shape: tuple[int, int, int]) -> Iterator[ImageWriter]:
+    with images_path(folder, name).open("wb") as file:
+        writer = ImageWriter(file, shape)
+        yield writer
+        writer.finish()
+
+
+def images_path(folder: Path, name: str) -> Path:
+    return folder / f"{name}_images.npy"
+
+
+def labels_path(folder: Path, name: str) -> Path:
+    return folder / f"{name}_labels.npy"
 
 
 def read_split(folder: Path, name: str) -> Split:
     """Memory-map the `train` or `heldout` split of a prepared folder."""
-    images, labels = (np.load(folder / f"{name}_{part}.npy", mmap_mode="r") for part in ("images", "labels"))
-    return Split(images, labels)
+    labels = labels_path(folder, name)
+    images = np.load(images_path(folder, name), mmap_mode="r")
+    return Split(images, np.load(labels, mmap_mode="r") if labels.exists() else None)
 
 
 def read_meta(folder: Path) -> dict[str, Any]:

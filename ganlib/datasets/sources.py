@@ -1,25 +1,99 @@
-"""Where images come from: each source yields (image, label) pairs and names its classes."""
+"""Where images come from: one function for each value of data.dataset."""
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from ganlib.datasets.downloads import fetch
+from ganlib.datasets.examples import Example, Rejected, Source
+from ganlib.datasets.torchvision_sets import SETS, celeba_source, lsun_source, pets_source, torchvision_source
+from ganlib.datasets.trees import tree_source
+from ganlib.errors import UserError
+from ganlib.params import DataParams
 
-class Source(NamedTuple):
-    class_names: list[str]
-    examples: Iterator[tuple[Image.Image, int]]
-    """Pillow images of any mode and size, with labels 0..len(class_names) - 1."""
+STANFORD_DOGS = (
+    "http://vision.stanford.edu/aditya86/ImageNetDogs/images.tar",
+    "a443fc2f9a851aa1a7b8e4fa4af94b8459fce2c9f5a2f4dd4669cf9673a4ec58",
+)
 
 
-def digits() -> Source:
+def open_source(data: DataParams, scratch: Path) -> Source:
+    """Open what data.dataset names, with the classes of data.classes; `scratch` is a folder for what gets unpacked."""
+    source = SOURCES[data.dataset](data, scratch)
+    return source if data.classes is None else choose_classes(source, data.classes)
+
+
+def choose_classes(source: Source, wanted: list[str]) -> Source:
+    """Keep the examples of some classes, in the source's order; raise UserError that names the known ones."""
+    for name in wanted:
+        if name not in source.class_names:
+            raise UserError(f"data.classes: {_unknown_class(name, source)}")
+    labels = [index for index, name in enumerate(source.class_names) if name in wanted]
+
+    def examples() -> Iterator[Example | Rejected]:
+        for item in source.examples:
+            if isinstance(item, Rejected):
+                yield item
+            elif item.label in labels:
+                yield item._replace(label=labels.index(item.label))
+
+    return source._replace(class_names=[source.class_names[label] for label in labels], examples=examples())
+
+
+def _unknown_class(name: str, source: Source) -> str:
+    if not source.class_names:
+        return f"the images of {source.origin} have no classes; set it to null"
+    close = get_close_matches(name, source.class_names, n=1, cutoff=0.4)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"{source.origin} has no class {name!r}; {hint}known are {', '.join(source.class_names)}"
+
+
+def digits_source(data: DataParams, scratch: Path) -> Source:
     """Read 1,797 handwritten digits (Alpaydin & Kaynak 1998), 8x8 pixels of 17 greys, from scikit-learn's own files."""
     bunch: Any = load_digits()
     pixels = np.rint(bunch.images * (255 / 16)).astype(np.uint8)  # (1797, 8, 8)
-    examples = ((Image.fromarray(image), int(label)) for image, label in zip(pixels, bunch.target, strict=True))
-    return Source([str(name) for name in bunch.target_names], examples)
+    examples = (
+        Example(f"{index:04}", int(label), Image.fromarray(image))
+        for index, (image, label) in enumerate(zip(pixels, bunch.target, strict=True))
+    )
+    return Source("data.dataset = digits", [str(name) for name in bunch.target_names], len(pixels), examples)
 
 
-SOURCES: dict[str, Callable[[], Source]] = {"digits": digits}
+def folder_source(data: DataParams, scratch: Path) -> Source:
+    return tree_source(Path(data.path))
+
+
+def url_source(data: DataParams, scratch: Path) -> Source:
+    assert data.url and data.sha256  # params.py asks for both
+    return _fetched(data, data.url, data.sha256)
+
+
+def stanford_dogs_source(data: DataParams, scratch: Path) -> Source:
+    """Read 20,580 photographs of 120 breeds (Khosla et al. 2011), 757 MB; sha256 as TensorFlow Datasets pins it."""
+    return _fetched(data, *STANFORD_DOGS)
+
+
+def _fetched(data: DataParams, url: str, sha256: str) -> Source:
+    path = Path(data.path)
+    return tree_source(fetch(url, f"sha256:{sha256}", path, path / data.dataset))
+
+
+def _of_torchvision(open_set: Callable[[str, Path, Path], Source]) -> Callable[[DataParams, Path], Source]:
+    return lambda data, scratch: open_set(data.dataset, Path(data.path), scratch)
+
+
+SOURCES: dict[str, Callable[[DataParams, Path], Source]] = {
+    "digits": digits_source,
+    "folder": folder_source,
+    "url": url_source,
+    "stanford_dogs": stanford_dogs_source,
+    **dict.fromkeys(SETS, _of_torchvision(torchvision_source)),
+    **dict.fromkeys(("oxford_pets_cats", "oxford_pets_dogs"), _of_torchvision(pets_source)),
+    "celeba": _of_torchvision(celeba_source),
+    "lsun_bedroom": _of_torchvision(lsun_source),
+}

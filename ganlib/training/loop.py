@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ganlib.augment import flip
 from ganlib.ema import decay_for, update_ema
 from ganlib.errors import UserError
 from ganlib.images import to_unit_range
@@ -62,6 +63,7 @@ class Training:
     order: BatchOrder
     latent_random: torch.Generator
     augment_random: torch.Generator
+    flip_random: torch.Generator
     step: int = 0
     history: History = field(default_factory=list)
 
@@ -86,7 +88,12 @@ class Training:
         self.step, self.history = state["step"], state["history"]
 
     def _streams(self) -> dict[str, torch.Generator]:
-        return {"order": self.order.random, "latents": self.latent_random, "augment": self.augment_random}
+        return {
+            "order": self.order.random,
+            "latents": self.latent_random,
+            "augment": self.augment_random,
+            "flip": self.flip_random,
+        }
 
 
 def start_training(gan: Gan, images: torch.Tensor, params: Params) -> Training:
@@ -96,6 +103,7 @@ def start_training(gan: Gan, images: torch.Tensor, params: Params) -> Training:
         order=BatchOrder(len(images), params.batch_size, random_generator(params.seed, "train/order")),
         latent_random=random_generator(params.seed, "train/latents"),
         augment_random=random_generator(params.seed, "train/augment"),
+        flip_random=random_generator(params.seed, "train/flip"),
     )
 
 
@@ -117,6 +125,7 @@ def train_gan(
 
     def draw() -> Batch:
         real_images = to_unit_range(images[training.order.next_batch().to(device)])
+        real_images = flip(real_images, training.flip_random) if params.data.flip else real_images
         latents = draw_latents(params.batch_size, params.model.latent_dim, training.latent_random, params.model.latents)
         return Batch(real_images.contiguous(memory_format=torch.channels_last), latents.to(device))
 

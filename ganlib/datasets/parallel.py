@@ -1,0 +1,72 @@
+"""Decode on all cores: order kept, memory bounded, nothing left behind when the parent dies."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+
+from ganlib.datasets.decode import Prepared, Recipe, prepare_chunk
+from ganlib.datasets.examples import Example, Rejected
+from ganlib.errors import UserError
+
+CHUNK_IMAGES = 32
+CHUNK_BYTES = 4 * 2**20
+"""A chunk that holds file contents is closed at this size."""
+
+Results = list[Prepared | Rejected]
+
+
+def prepare_all(
+    examples: Iterable[Example | Rejected], recipe: Recipe, workers: int | None = None
+) -> Iterator[Prepared | Rejected]:
+    """Prepare examples in as many processes as there are cores; the results and their order never depend on that."""
+    workers = workers or available_cores()
+    if workers == 1:
+        for chunk in chunks(examples):
+            yield from prepare_chunk(chunk, recipe)
+        return
+    with ProcessPoolExecutor(workers, initializer=_serve_parent) as pool:
+        pending: deque[Future[Results]] = deque()
+        try:
+            for chunk in chunks(examples):
+                pending.append(pool.submit(prepare_chunk, chunk, recipe))
+                if len(pending) > 2 * workers:
+                    yield from pending.popleft().result()
+            while pending:
+                yield from pending.popleft().result()
+        except BrokenProcessPool:
+            raise UserError("a process that decodes images died: is the memory full?") from None
+
+
+def chunks(examples: Iterable[Example | Rejected]) -> Iterator[list[Example | Rejected]]:
+    chunk: list[Example | Rejected] = []
+    size = 0
+    for example in examples:
+        chunk.append(example)
+        size += len(example.content) if isinstance(example, Example) and isinstance(example.content, bytes) else 0
+        if len(chunk) == CHUNK_IMAGES or size > CHUNK_BYTES:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
+def available_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _serve_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends the pool
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    # A killed parent cannot end its pool, and an idle worker would wait for ever.
+    parent = multiprocessing.parent_process()
+    if parent:
+        parent.join()
+        os._exit(1)

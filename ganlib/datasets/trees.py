@@ -1,0 +1,203 @@
+"""A user's own images: a folder, a zip or a tar, with class subfolders or flat, nested, under any names.
+
+Archives are read in place: no name in them ever reaches the file system.
+"""
+
+import lzma
+import os
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from stat import S_ISLNK
+
+from ganlib.datasets.decode import MAX_BYTES
+from ganlib.datasets.examples import Example, Rejected, Source, named_as_image
+from ganlib.errors import UserError
+
+SPLIT_FOLDERS = {"train", "training", "test", "testing", "val", "valid", "validation"}
+"""Folders of splits, which are looked through for the classes: prepare splits by content."""
+SYSTEM_NAMES = {"__MACOSX", "Thumbs.db", "desktop.ini"}
+TOO_LARGE = f"larger than {MAX_BYTES >> 20} MiB"
+BROKEN_ARCHIVE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError)
+
+Label = Callable[[str], int | None]
+
+
+def tree_source(path: Path) -> Source:
+    """Open a folder or an archive; raise UserError when it is neither."""
+    if path.is_dir():
+        return _folder_source(path)
+    if not path.is_file():
+        raise UserError(f"data.path = {path}: there is no such folder or file")
+    try:
+        if zipfile.is_zipfile(path):
+            return _zip_source(path)
+        if tarfile.is_tarfile(path):
+            return _tar_source(path)
+    except BROKEN_ARCHIVE as error:
+        raise _damaged(path, error) from None
+    raise UserError(f"data.path = {path}: neither a folder nor a zip or tar archive that can be read")
+
+
+def find_classes(names: Iterable[str]) -> tuple[list[str], Label]:
+    """Return class names, empty for a flat tree, and the function that gives a file's label.
+
+    The classes are the first folders that differ; folders above that hold everything, or are named as splits, are
+    looked through. Files named as images decide, where there are any.
+    """
+    names = list(names)
+    paths = [name.split("/") for name in names if named_as_image(name)] or [name.split("/") for name in names]
+    depth = 0
+    while True:
+        folders = {parts[depth] for parts in paths if len(parts) > depth + 1}
+        mixed = any(len(parts) == depth + 1 for parts in paths)
+        if mixed or not folders or not (len(folders) == 1 or folders <= SPLIT_FOLDERS):
+            break
+        depth += 1
+    class_names = sorted(folders)
+    index = {name: label for label, name in enumerate(class_names)}
+
+    def label(name: str) -> int | None:
+        parts = name.split("/")
+        return index.get(parts[depth]) if len(parts) > depth + 1 else None
+
+    return class_names, label
+
+
+def _folder_source(root: Path) -> Source:
+    found = sorted(_walk(root), key=lambda item: item.name if isinstance(item, Rejected) else item)
+    class_names, label = find_classes(item for item in found if isinstance(item, str))
+    examples = (
+        item if isinstance(item, Rejected) else Example(_printable(item), label(item), root / item) for item in found
+    )
+    return Source(f"data.path = {root}", [_printable(name) for name in class_names], len(found), examples)
+
+
+def _walk(root: Path) -> Iterator[str | Rejected]:
+    """Yield the name of every file under a folder, or why it is not taken."""
+    waiting = [root]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            entries = list(os.scandir(folder))
+        except OSError as error:
+            yield Rejected(_printable(folder.relative_to(root).as_posix()), f"cannot be read: {error.strerror}")
+            continue
+        for entry in entries:
+            name = Path(entry.path).relative_to(root).as_posix()
+            if reason := _unfit(entry, root):
+                yield Rejected(_printable(name), reason, counts=not _is_system(name))
+            elif entry.is_dir():
+                waiting.append(Path(entry.path))
+            else:
+                yield name
+
+
+def _unfit(entry: "os.DirEntry[str]", root: Path) -> str | None:
+    if _is_system(entry.name):
+        return "hidden or system file"
+    if entry.is_symlink():
+        target = Path(os.path.realpath(entry.path))
+        if not target.is_relative_to(root.resolve()):
+            return "symlink out of the tree"
+        if not target.is_file():
+            return "symlink to no file"
+    return None if entry.is_dir() or entry.is_file() else "not a regular file"
+
+
+def _zip_source(path: Path) -> Source:
+    with zipfile.ZipFile(path) as archive:
+        members = sorted((member for member in archive.infolist() if not member.is_dir()), key=lambda m: m.filename)
+    class_names, label = find_classes(name for name in (_slashed(m.filename) for m in members) if not _unsafe(name))
+
+    def examples() -> Iterator[Example | Rejected]:
+        with zipfile.ZipFile(path) as archive:
+            for member in members:
+                yield _read_zip(archive, member, label)
+
+    return Source(f"data.path = {path}", [_printable(name) for name in class_names], len(members), examples())
+
+
+def _read_zip(archive: zipfile.ZipFile, member: zipfile.ZipInfo, label: Label) -> Example | Rejected:
+    name = _slashed(member.filename)
+    if reason := _unsafe(name):
+        return Rejected(_printable(name), reason, counts=not _is_system(name))
+    if S_ISLNK(member.external_attr >> 16):
+        return Rejected(_printable(name), "a link, not a file")
+    if member.file_size > MAX_BYTES:
+        return Rejected(_printable(name), TOO_LARGE)
+    try:
+        return Example(_printable(name), label(name), archive.read(member))
+    except (*BROKEN_ARCHIVE, RuntimeError, NotImplementedError) as error:  # encrypted, unknown compression
+        return Rejected(_printable(name), f"cannot be unpacked: {_flat(error)}")
+
+
+def _tar_source(path: Path) -> Source:
+    """Read a tar from front to end, twice: a compressed one cannot be read in another order."""
+    names = [_slashed(member.name) for member in _members(path)]
+    class_names, label = find_classes(name for name in names if not _unsafe(name))
+
+    def examples() -> Iterator[Example | Rejected]:
+        try:
+            with tarfile.open(path) as archive:
+                for member in _files(archive):
+                    yield _read_tar(archive, member, label)
+        except BROKEN_ARCHIVE as error:
+            raise _damaged(path, error) from None
+
+    return Source(f"data.path = {path}", [_printable(name) for name in class_names], len(names), examples())
+
+
+def _members(path: Path) -> Iterator[tarfile.TarInfo]:
+    with tarfile.open(path) as archive:
+        yield from _files(archive)
+
+
+def _files(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    while member := archive.next():
+        vars(archive)["members"].clear()  # it would keep all of them in memory
+        if not member.isdir():
+            yield member
+
+
+def _read_tar(archive: tarfile.TarFile, member: tarfile.TarInfo, label: Label) -> Example | Rejected:
+    name = _slashed(member.name)
+    if reason := _unsafe(name):
+        return Rejected(_printable(name), reason, counts=not _is_system(name))
+    if member.issym() or member.islnk():
+        return Rejected(_printable(name), "a link, not a file")
+    if member.size > MAX_BYTES:
+        return Rejected(_printable(name), TOO_LARGE)
+    file = archive.extractfile(member)
+    if file is None:
+        return Rejected(_printable(name), "not a regular file")
+    return Example(_printable(name), label(name), file.read())
+
+
+def _unsafe(name: str) -> str | None:
+    if name.startswith("/") or name[1:2] == ":" or ".." in name.split("/"):
+        return "a name that leads out of the archive"
+    return "hidden or system file" if _is_system(name) else None
+
+
+def _is_system(name: str) -> bool:
+    parts = name.removeprefix("./").split("/")
+    return ".." not in parts and any(part.startswith(".") or part in SYSTEM_NAMES for part in parts)
+
+
+def _slashed(name: str) -> str:
+    return name.replace("\\", "/").removeprefix("./")  # Windows' backslash, tar's leading ./
+
+
+def _printable(name: str) -> str:
+    return name.encode("utf-8", "backslashreplace").decode()  # a name on disk may be any bytes
+
+
+def _damaged(path: Path, error: Exception) -> UserError:
+    return UserError(f"data.path = {path}: the archive is damaged or cut off ({_flat(error)}); get it again")
+
+
+def _flat(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

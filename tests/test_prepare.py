@@ -1,0 +1,103 @@
+"""The prepare stage, as a user runs it on images of their own."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from ganlib.datasets.packed import SPLITS
+from ganlib.errors import UserError
+from ganlib.files import read_json
+from stages.prepare import main
+from tests.conftest import ROOT, edit_params
+from tests.pictures import encoded, pets, picture, tree
+
+
+def write_params(folder: Path, **changes: object) -> None:
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    settings = {f"data.{key}": str(value) for key, value in changes.items()}
+    (folder / "params.yaml").write_text(edit_params(text, settings), encoding="utf-8")
+
+
+def prepare(folder: Path, **changes: object) -> None:
+    write_params(folder, **changes)
+    main(Path("data/prepared"), Path("metrics/prepare.json"))
+
+
+@pytest.fixture(autouse=True)
+def _work_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_prepare_packs_a_folder_and_says_what_it_left_out(tmp_path: Path):
+    tree(pets() | {"cats/broken.png": b"x", "cats/twin.png": encoded(picture(0))}, tmp_path / "my pets")
+    prepare(tmp_path, dataset="folder", path="my pets", channels=3, image_size=16, heldout=0.4)
+    out = tmp_path / "data/prepared"
+    labels = [f"{name}_labels.npy" for name in SPLITS]
+    images = [f"{name}_images.npy" for name in SPLITS]
+    assert {path.name for path in out.iterdir()} == {*labels, *images, "contact_sheet.png", "meta.json", "rejected.csv"}
+    metrics = read_json(tmp_path / "metrics/prepare.json")
+    assert metrics.pop("train_images") + metrics.pop("heldout_images") == 12
+    assert metrics == {"classes": 2, "duplicates_dropped": 1, "read": 14, "rejected": 1}
+    meta = read_json(out / "meta.json")
+    assert meta["class_names"] == ["cats", "dogs"] and meta["image_size"] == 16 and meta["channels"] == 3
+    assert sum(meta["counts_per_class"][name]["cats"] for name in SPLITS) == 6
+    assert meta["pixel_map"] == "x = pixel / 127.5 - 1" and len(meta["source_sha256"]) == 64
+    with Image.open(out / "contact_sheet.png") as sheet:
+        assert sheet.mode == "RGB"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"dataset": "folder", "path": "absent"}, "data.path = absent: there is no such folder or file"),
+        ({"dataset": "folder", "path": "."}, "data.path = .: no image among"),
+        ({"classes": "[3, '7']"}, "data.classes.0 = 3"),
+        ({"classes": "[zero]"}, "data.dataset = digits has no class 'zero'; known are 0, 1, 2"),
+        ({"dataset": "celeba"}, "data.dataset = celeba must be fetched by hand"),
+        ({"dataset": "lsun_bedroom"}, "data.dataset = lsun_bedroom must be fetched by hand"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line_and_nothing_is_left(tmp_path: Path, changes: dict[str, str], message: str):
+    with pytest.raises(UserError) as caught:
+        prepare(tmp_path, **changes)
+    assert message in str(caught.value) and "\n" not in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir() if path.name != "params.yaml"] in ([], ["data"])
+    assert not list(tmp_path.glob("data/*"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_killed_prepare_leaves_no_output_and_no_process(tmp_path: Path, number: signal.Signals):
+    data = encoded(picture(0, (1500, 1500)))
+    tree({f"{index}.png": data for index in range(400)}, tmp_path / "many")
+    write_params(tmp_path, dataset="folder", path="many")
+    program = (
+        f"import runpy, sys; sys.path.insert(0, {str(ROOT)!r}); runpy.run_module('stages.prepare', run_name='__main__')"
+    )
+    command = [sys.executable, "-c", program, "--out", "data/prepared", "--metrics", "metrics/prepare.json"]
+    process = subprocess.Popen(command, cwd=tmp_path, start_new_session=True, stderr=subprocess.DEVNULL)
+    while not (tmp_path / "data/prepared.partial/train_images.npy").exists():
+        time.sleep(0.05)
+        assert process.poll() is None
+    time.sleep(0.5)
+    process.send_signal(number)
+    assert process.wait(30) != 0
+    assert not (tmp_path / "data/prepared").exists() and not (tmp_path / "metrics").exists()
+    deadline = time.monotonic() + 20
+    while group_is_alive(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not group_is_alive(process.pid)
+
+
+def group_is_alive(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
