@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from ganlib.augment import translate
+from ganlib.augment import flip, translate
 from ganlib.ema import decay_for, update_ema
 from ganlib.errors import UserError
 from ganlib.images import grid_image, to_pixels, to_unit_range
@@ -36,6 +36,15 @@ def test_a_grid_shows_images_row_by_row():
     assert grid.shape == (9, 14)
     assert [grid[0, 0], grid[0, 5], grid[0, 10], grid[5, 0]] == [0, 1, 2, 3]
     assert grid[5, 5] == 255  # the empty place stays white
+
+
+def test_a_flip_mirrors_about_half_of_the_images_and_changes_nothing_else():
+    images = torch.rand(400, 1, 2, 3)
+    flipped = flip(images, torch.Generator().manual_seed(0))
+    mirrored = (flipped == images.flip(3)).flatten(1).all(1)
+    assert ((flipped == images).flatten(1).all(1) ^ mirrored).all()
+    assert 160 < mirrored.sum() < 240
+    assert torch.equal(flipped, flip(images, torch.Generator().manual_seed(0)))
 
 
 @pytest.mark.parametrize("image_size", [8, 16, 32, 64, 128, 256])
@@ -156,13 +165,14 @@ def test_a_device_that_is_not_there_is_refused():
         resolve_device("cuda")
 
 
-def trained(seed: int, **changes: object) -> dict[str, torch.Tensor]:
+def trained(seed: int, flip: bool = False, **changes: object) -> dict[str, torch.Tensor]:
     settings = {"precision": "fp32", "lr_decay_start": 0.5, "translation": 0.1, "ema_halflife": 100, "log_every": 1}
     params = SimpleNamespace(
         seed=seed,
         lr=1e-3,
         batch_size=8,
         steps=3,
+        data=SimpleNamespace(flip=flip),
         model=SimpleNamespace(latent_dim=4),
         loss=SimpleNamespace(name="nonsaturating", real_label=0.9, r1=0.1, r1_every=2),
         train=SimpleNamespace(**settings | changes),
@@ -185,6 +195,10 @@ def equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 def test_a_seed_gives_the_same_weights_bit_for_bit(precision: str):
     assert equal(trained(1, precision=precision), trained(1, precision=precision))
     assert not equal(trained(1, precision=precision), trained(2, precision=precision))
+
+
+def test_flipped_images_train_other_weights():
+    assert not equal(trained(1), trained(1, flip=True))
 
 
 def test_without_a_halflife_the_last_weights_are_published():
