@@ -18,6 +18,7 @@ lint: .venv/installed
 
 bench: .venv/installed
 	python -m benchmarks.step
+	python -m benchmarks.prepare
 
 .venv/installed: requirements.txt
 	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or later is needed: make PYTHON=python3.12 ...")'

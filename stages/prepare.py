@@ -23,6 +23,7 @@ def main(
     from tqdm import tqdm
 
     from ganlib.datasets.decode import Recipe
+    from ganlib.datasets.examples import Place
     from ganlib.datasets.pack import describe, pack
     from ganlib.datasets.packed import read_split
     from ganlib.datasets.sources import open_source
@@ -32,7 +33,8 @@ def main(
     recipe = Recipe(data.image_size, data.channels, data.resize, data.background)
     with whole_folder(out) as folder:
         with TemporaryDirectory(dir=folder) as scratch:
-            source = open_source(data, Path(scratch))
+            place = Place(data.dataset, Path(data.path), Path(scratch), data.url, data.sha256)
+            source = open_source(place, data.classes)
             with tqdm(source.examples, "prepare", source.total, unit="image", disable=None) as examples:
                 packed = pack(
                     source._replace(examples=iter(examples)),

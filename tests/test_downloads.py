@@ -88,8 +88,8 @@ def test_a_download_that_breaks_off_goes_on_where_it_stopped(server: Server, tmp
             fetch(server.url("pets.zip"), SHA256, tmp_path, tmp_path)
         assert [path.name for path in tmp_path.iterdir()] == ["pets.zip.part"]
     assert fetch(server.url("pets.zip"), SHA256, tmp_path, tmp_path).read_bytes() == CONTENT
-    half = len(CONTENT) // 2
-    assert server.ranges == ["bytes=0-", f"bytes={half}-", f"bytes={half + half // 2}-"]
+    starts = [int(str(asked).removeprefix("bytes=").removesuffix("-")) for asked in server.ranges]
+    assert starts[0] == 0 < starts[1] < starts[2] < len(CONTENT)
 
 
 def test_a_server_that_cannot_resume_sends_all_again(server: Server, tmp_path: Path):

@@ -14,7 +14,7 @@ from ganlib.datasets.packed import SPLITS
 from ganlib.errors import UserError
 from ganlib.files import read_json
 from stages.prepare import main
-from tests.conftest import ROOT, edit_params
+from tests.conftest import ROOT, edit_params, run
 from tests.pictures import encoded, pets, picture, tree
 
 
@@ -101,3 +101,18 @@ def group_is_alive(group: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+@pytest.mark.slow
+def test_dvc_notices_a_change_in_the_users_folder(tmp_path: Path, repository: Path):
+    root = tree({f"{seed}.png": encoded(picture(seed)) for seed in range(12)}, tmp_path / "my pets")
+    folder = tmp_path / "clone"
+    run(["git", "clone", "-q", str(repository), str(folder)], tmp_path)
+    settings = {"data.dataset": "folder", "data.path": str(root)}
+    params = folder / "params.yaml"
+    params.write_text(edit_params(params.read_text(encoding="utf-8"), settings), encoding="utf-8")
+    run(["dvc", "repro", "prepare"], folder)
+    assert "up to date" in run(["dvc", "repro", "prepare"], folder).stdout
+    tree({"new.png": encoded(picture(99))}, root)
+    run(["dvc", "repro", "prepare"], folder)
+    assert read_json(folder / "metrics/prepare.json")["read"] == 13

@@ -4,7 +4,6 @@ import gzip
 import hashlib
 import io
 import struct
-import tarfile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, get_args
@@ -15,18 +14,13 @@ from PIL import Image
 from torchvision import datasets
 
 from ganlib.datasets import sources, torchvision_sets
-from ganlib.datasets.examples import Example, Source
+from ganlib.datasets.examples import Example, Place, Source
 from ganlib.datasets.sources import SOURCES, open_source
 from ganlib.datasets.torchvision_sets import SETS
 from ganlib.errors import UserError
-from ganlib.params import DataParams, load_params
-from tests.conftest import ROOT
+from ganlib.params import DataParams
 from tests.pictures import encoded, packed_into, pets, picture, tree
 from tests.test_trees import archive
-
-
-def data_params(**changes: Any) -> DataParams:
-    return load_params(ROOT / "params.yaml").data.model_copy(update=changes)
 
 
 def examples_of(source: Source) -> list[Example]:
@@ -44,7 +38,7 @@ def test_every_file_to_download_is_pinned():
 
 
 def test_digits_need_no_file(tmp_path: Path):
-    source = open_source(data_params(), tmp_path / "absent")
+    source = open_source(Place("digits", tmp_path / "absent", tmp_path))
     assert len(examples_of(source)) == source.total == 1797 and source.class_names == [str(i) for i in range(10)]
 
 
@@ -53,8 +47,7 @@ def test_an_archive_by_url_is_read_as_a_folder_is(tmp_path: Path, dataset: str, 
     file = archive(pets(), tmp_path / "images.tar")
     sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
     monkeypatch.setattr(sources, "STANFORD_DOGS", ("http://127.0.0.1:9/images.tar", sha256))
-    data = data_params(dataset=dataset, path=str(tmp_path), url="http://127.0.0.1:9/images.tar", sha256=sha256)
-    source = open_source(data, tmp_path)
+    source = open_source(Place(dataset, tmp_path, tmp_path, "http://127.0.0.1:9/images.tar", sha256))
     assert source.class_names == ["cats", "dogs"] and len(examples_of(source)) == 12
 
 
@@ -82,7 +75,7 @@ def test_mnist_is_read_from_files_that_are_there_and_leaves_their_folder_alone(
 ):
     mnist_files(tmp_path / "mine/MNIST/raw", monkeypatch)
     before = sorted((tmp_path / "mine").rglob("*"))
-    source = open_source(data_params(dataset="mnist", path=str(tmp_path / "mine")), tmp_path / "scratch")
+    source = open_source(Place("mnist", tmp_path / "mine", tmp_path / "scratch"))
     examples = examples_of(source)
     assert sorted((tmp_path / "mine").rglob("*")) == before
     assert source.class_names == [str(digit) for digit in range(10)]
@@ -98,7 +91,7 @@ def test_a_set_that_cannot_be_downloaded_says_what_to_get_and_where_to_put_it(
     url = "http://127.0.0.1:9/cifar-10-python.tar.gz"
     monkeypatch.setitem(SETS, "cifar10", SETS["cifar10"]._replace(files=[(url, "0" * 32)]))
     with pytest.raises(UserError, match=rf"cannot download {url}: no connection; .* put it into .*cifar10"):
-        open_source(data_params(dataset="cifar10", path=str(tmp_path)), tmp_path / "scratch")
+        open_source(Place("cifar10", tmp_path, tmp_path / "scratch"))
 
 
 def fake_set(**attributes: Any) -> Any:
@@ -116,7 +109,7 @@ def fake_set(**attributes: Any) -> Any:
 @pytest.mark.parametrize("name", sorted(SETS))
 def test_every_torchvision_set_joins_its_splits(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(SETS, name, SETS[name]._replace(files=[], parts=fake_set()))
-    source = open_source(data_params(dataset=name, path=str(tmp_path)), tmp_path / "scratch")
+    source = open_source(Place(name, tmp_path, tmp_path / "scratch"))
     assert source.total == len(examples_of(source)) == 4
     assert source.class_names in (["a", "b"], torchvision_sets.DIGITS)
 
@@ -143,7 +136,7 @@ def test_cifar_is_unpacked_by_torchvision(tmp_path: Path, monkeypatch: pytest.Mo
     tar_md5 = hashlib.md5(tar.read_bytes()).hexdigest()
     monkeypatch.setattr(cifar, "tgz_md5", tar_md5)
     monkeypatch.setitem(SETS, "cifar10", SETS["cifar10"]._replace(files=[(cifar.url, tar_md5)]))
-    source = open_source(data_params(dataset="cifar10", path=str(tmp_path)), tmp_path / "scratch")
+    source = open_source(Place("cifar10", tmp_path, tmp_path / "scratch"))
     assert source.class_names == names and [
         example.label for example in source.examples if isinstance(example, Example)
     ] == [0, 1, 0, 1]
@@ -157,8 +150,8 @@ def test_pets_are_told_apart_by_species(tmp_path: Path, monkeypatch: pytest.Monk
         classes=["Abyssinian", "Boxer", "Sphynx"],
     )
     monkeypatch.setattr(torchvision_sets, "_PETS", torchvision_sets._PETS._replace(files=[], parts=lambda root: [part]))
-    cats = open_source(data_params(dataset="oxford_pets_cats", path=str(tmp_path)), tmp_path)
-    dogs = open_source(data_params(dataset="oxford_pets_dogs", path=str(tmp_path)), tmp_path)
+    cats = open_source(Place("oxford_pets_cats", tmp_path, tmp_path))
+    dogs = open_source(Place("oxford_pets_dogs", tmp_path, tmp_path))
     assert cats.class_names == ["Abyssinian", "Sphynx"] and [e.label for e in examples_of(cats)] == [0, 1]
     assert dogs.class_names == ["Boxer"] and [e.name for e in examples_of(dogs)] == ["1.jpg", "3.jpg"]
 
@@ -177,7 +170,7 @@ def test_celeba_is_read_from_fetched_files(tmp_path: Path, monkeypatch: pytest.M
     tree({name: text.encode() for name, text in tables.items()}, folder)
     tree({name: encoded(picture(seed), "JPEG") for seed, name in enumerate(names)}, folder / "img_align_celeba")
     monkeypatch.setattr("torchvision.datasets.celeba.check_integrity", lambda path, md5: Path(path).exists())
-    source = open_source(data_params(dataset="celeba", path=str(tmp_path)), tmp_path)
+    source = open_source(Place("celeba", tmp_path, tmp_path))
     assert source.class_names == [] and [example.name for example in examples_of(source)] == names
 
 
@@ -189,15 +182,10 @@ def test_lsun_is_read_from_its_database(tmp_path: Path, monkeypatch: pytest.Monk
             transaction.put(f"key{seed}".encode(), encoded(picture(seed), "WEBP", lossless=True))
     (tmp_path / "scratch").mkdir()
     monkeypatch.chdir(tmp_path)
-    source = open_source(data_params(dataset="lsun_bedroom", path="."), tmp_path / "scratch")
+    source = open_source(Place("lsun_bedroom", Path(), tmp_path / "scratch"))
     examples = examples_of(source)
     assert [example.name for example in examples] == ["key0", "key1", "key2"] and source.total == 3
     assert isinstance(examples[0].content, bytes)
     with Image.open(io.BytesIO(examples[0].content)) as image:
         assert image.tobytes() == picture(0).tobytes()
     assert not list(tmp_path.glob("_cache_*"))  # torchvision's, which would lie in the repository
-
-
-def test_tar_is_what_stanford_dogs_come_in(tmp_path: Path):
-    path = archive(pets(), tmp_path / "a.tar")
-    assert tarfile.is_tarfile(path)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from ganlib.augment import translate
+from ganlib.augment import flip, translate
 from ganlib.ema import decay_for, update_ema
 from ganlib.errors import UserError
 from ganlib.images import grid_image, to_pixels, to_unit_range
@@ -49,6 +49,15 @@ def test_a_grid_shows_images_row_by_row():
     assert grid.shape == (9, 14)
     assert [grid[0, 0], grid[0, 5], grid[0, 10], grid[5, 0]] == [0, 1, 2, 3]
     assert grid[5, 5] == 255  # the empty place stays white
+
+
+def test_a_flip_mirrors_about_half_of_the_images_and_changes_nothing_else():
+    images = torch.rand(400, 1, 2, 3)
+    flipped = flip(images, torch.Generator().manual_seed(0))
+    mirrored = (flipped == images.flip(3)).flatten(1).all(1)
+    assert ((flipped == images).flatten(1).all(1) ^ mirrored).all()
+    assert 160 < mirrored.sum() < 240
+    assert torch.equal(flipped, flip(images, torch.Generator().manual_seed(0)))
 
 
 @pytest.mark.parametrize("image_size", [8, 10, 12, 14, 28, 32, 64, 96, 256])
@@ -281,6 +290,10 @@ def test_a_seed_gives_the_same_weights_bit_for_bit(changes: dict[str, object]):
     assert all(value.isfinite().all() for value in first.values())
     assert equal(first, trained(1, **changes))
     assert not equal(first, trained(2, **changes))
+
+
+def test_flipped_images_train_other_weights():
+    assert not equal(trained(1), trained(1, flip=True))
 
 
 def test_without_a_halflife_the_last_weights_are_published():

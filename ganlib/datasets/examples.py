@@ -13,6 +13,18 @@ IMAGE_SUFFIXES = (
 """What a file that means to be an image is called; what is in it decides."""
 
 
+class Place(NamedTuple):
+    """Where a source finds its files."""
+
+    dataset: str
+    """Value of data.dataset."""
+    path: Path
+    scratch: Path
+    """A folder for what must be unpacked; it goes when the source has been read."""
+    url: str | None = None
+    sha256: str | None = None
+
+
 class Example(NamedTuple):
     name: str
     """The file's name inside its folder or archive, with forward slashes."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,11 +9,10 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from ganlib.datasets.downloads import fetch
-from ganlib.datasets.examples import Example, Rejected, Source
+from ganlib.datasets.examples import Example, Place, Rejected, Source
 from ganlib.datasets.torchvision_sets import SETS, celeba_source, lsun_source, pets_source, torchvision_source
 from ganlib.datasets.trees import tree_source
 from ganlib.errors import UserError
-from ganlib.params import DataParams
 
 STANFORD_DOGS = (
     "http://vision.stanford.edu/aditya86/ImageNetDogs/images.tar",
@@ -22,10 +20,10 @@ STANFORD_DOGS = (
 )
 
 
-def open_source(data: DataParams, scratch: Path) -> Source:
-    """Open what data.dataset names, with the classes of data.classes; `scratch` is a folder for what gets unpacked."""
-    source = SOURCES[data.dataset](data, scratch)
-    return source if data.classes is None else choose_classes(source, data.classes)
+def open_source(place: Place, classes: list[str] | None = None) -> Source:
+    """Open the images of a place, all or those of some classes."""
+    source = SOURCES[place.dataset](place)
+    return source if classes is None else choose_classes(source, classes)
 
 
 def choose_classes(source: Source, wanted: list[str]) -> Source:
@@ -53,7 +51,7 @@ def _unknown_class(name: str, source: Source) -> str:
     return f"{source.origin} has no class {name!r}; {hint}known are {', '.join(source.class_names)}"
 
 
-def digits_source(data: DataParams, scratch: Path) -> Source:
+def digits_source(place: Place) -> Source:
     """Read 1,797 handwritten digits (Alpaydin & Kaynak 1998), 8x8 pixels of 17 greys, from scikit-learn's own files."""
     bunch: Any = load_digits()
     pixels = np.rint(bunch.images * (255 / 16)).astype(np.uint8)  # (1797, 8, 8)
@@ -64,36 +62,32 @@ def digits_source(data: DataParams, scratch: Path) -> Source:
     return Source("data.dataset = digits", [str(name) for name in bunch.target_names], len(pixels), examples)
 
 
-def folder_source(data: DataParams, scratch: Path) -> Source:
-    return tree_source(Path(data.path))
+def folder_source(place: Place) -> Source:
+    return tree_source(place.path)
 
 
-def url_source(data: DataParams, scratch: Path) -> Source:
-    assert data.url and data.sha256  # params.py asks for both
-    return _fetched(data, data.url, data.sha256)
+def url_source(place: Place) -> Source:
+    assert place.url and place.sha256  # params.py asks for both
+    return _fetched(place, place.url, place.sha256)
 
 
-def stanford_dogs_source(data: DataParams, scratch: Path) -> Source:
+def stanford_dogs_source(place: Place) -> Source:
     """Read 20,580 photographs of 120 breeds (Khosla et al. 2011), 757 MB; sha256 as TensorFlow Datasets pins it."""
-    return _fetched(data, *STANFORD_DOGS)
+    return _fetched(place, *STANFORD_DOGS)
 
 
-def _fetched(data: DataParams, url: str, sha256: str) -> Source:
-    path = Path(data.path)
-    return tree_source(fetch(url, f"sha256:{sha256}", path, path / data.dataset))
+def _fetched(place: Place, url: str, sha256: str) -> Source:
+    return tree_source(fetch(url, f"sha256:{sha256}", place.path, place.path / place.dataset))
 
 
-def _of_torchvision(open_set: Callable[[str, Path, Path], Source]) -> Callable[[DataParams, Path], Source]:
-    return lambda data, scratch: open_set(data.dataset, Path(data.path), scratch)
-
-
-SOURCES: dict[str, Callable[[DataParams, Path], Source]] = {
+SOURCES: dict[str, Callable[[Place], Source]] = {
     "digits": digits_source,
     "folder": folder_source,
     "url": url_source,
     "stanford_dogs": stanford_dogs_source,
-    **dict.fromkeys(SETS, _of_torchvision(torchvision_source)),
-    **dict.fromkeys(("oxford_pets_cats", "oxford_pets_dogs"), _of_torchvision(pets_source)),
-    "celeba": _of_torchvision(celeba_source),
-    "lsun_bedroom": _of_torchvision(lsun_source),
+    **dict.fromkeys(SETS, torchvision_source),
+    "oxford_pets_cats": pets_source,
+    "oxford_pets_dogs": pets_source,
+    "celeba": celeba_source,
+    "lsun_bedroom": lsun_source,
 }

@@ -13,7 +13,7 @@ from PIL import Image
 from torchvision import datasets
 
 from ganlib.datasets.downloads import fetch
-from ganlib.datasets.examples import Example, Source
+from ganlib.datasets.examples import Example, Place, Source
 from ganlib.errors import UserError
 
 DIGITS = [str(digit) for digit in range(10)]
@@ -86,10 +86,10 @@ SETS = {
 }
 
 
-def torchvision_source(name: str, path: Path, scratch: Path) -> Source:
+def torchvision_source(place: Place) -> Source:
     """Open a set with labels and arrays or files that torchvision hands over one by one."""
-    known = SETS[name]
-    parts = _unpack(name, known, path, scratch)
+    known = SETS[place.dataset]
+    parts = _unpack(known, place)
 
     def examples() -> Iterator[Example]:
         for number, part in enumerate(parts):
@@ -98,13 +98,13 @@ def torchvision_source(name: str, path: Path, scratch: Path) -> Source:
                 yield Example(f"{number}/{index:06}", int(label), image)
 
     class_names = known.class_names or [str(class_name) for class_name in parts[0].classes]
-    return Source(f"data.dataset = {name}", class_names, sum(map(len, parts)), examples())
+    return Source(f"data.dataset = {place.dataset}", class_names, sum(map(len, parts)), examples())
 
 
-def pets_source(name: str, path: Path, scratch: Path) -> Source:
+def pets_source(place: Place) -> Source:
     """Open one species of Oxford-IIIT Pet (Parkhi et al. 2012), labelled by breed."""
-    species = ["oxford_pets_cats", "oxford_pets_dogs"].index(name)
-    parts = _unpack("oxford_pets", _PETS, path, scratch)
+    species = ["oxford_pets_cats", "oxford_pets_dogs"].index(place.dataset)
+    parts = _unpack(_PETS, place)
     pets = [
         (image, label)
         for part in parts
@@ -113,35 +113,35 @@ def pets_source(name: str, path: Path, scratch: Path) -> Source:
     ]
     breeds = sorted({label for _, label in pets})
     examples = (Example(image.name, breeds.index(label), image) for image, label in sorted(pets))
-    return Source(f"data.dataset = {name}", [parts[0].classes[breed] for breed in breeds], len(pets), examples)
+    return Source(f"data.dataset = {place.dataset}", [parts[0].classes[breed] for breed in breeds], len(pets), examples)
 
 
-def celeba_source(name: str, path: Path, scratch: Path) -> Source:
+def celeba_source(place: Place) -> Source:
     """Open CelebA (Liu et al. 2015), without labels, from files that the user has fetched."""
     try:
-        faces = datasets.CelebA(str(path), split="all")
+        faces = datasets.CelebA(str(place.path), split="all")
     except RuntimeError:
         raise UserError(
             "data.dataset = celeba must be fetched by hand, since Google Drive refuses programs: from "
             "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html get img_align_celeba.zip, to unpack, and the five .txt "
-            f"files of annotations and partition, into {path / 'celeba'}; or take the zip with data.dataset: folder"
+            f"annotation files, into {place.path / 'celeba'}; or take the zip alone, with data.dataset: folder"
         ) from None
-    folder = path / faces.base_folder / "img_align_celeba"
+    folder = place.path / faces.base_folder / "img_align_celeba"
     examples = (Example(file, None, folder / file) for file in faces.filename)
-    return Source(f"data.dataset = {name}", [], len(faces), examples)
+    return Source(f"data.dataset = {place.dataset}", [], len(faces), examples)
 
 
-def lsun_source(name: str, path: Path, scratch: Path) -> Source:
+def lsun_source(place: Place) -> Source:
     """Open the bedrooms of LSUN (Yu et al. 2015), without labels, from a database that the user has fetched."""
-    folder = path / "bedroom_train_lmdb"
+    folder = place.path / "bedroom_train_lmdb"
     if not (folder / "data.mdb").is_file():
         raise UserError(
             f"data.dataset = lsun_bedroom must be fetched by hand (43 GB): get bedroom_train_lmdb.zip from "
             f"http://dl.yf.io/lsun/scenes/ and unpack it, so that {folder / 'data.mdb'} exists"
         )
-    root = str(path.resolve())
+    root = str(place.path.resolve())
     try:
-        with contextlib.chdir(scratch):  # torchvision leaves a cache of the keys where it stands
+        with contextlib.chdir(place.scratch):  # torchvision leaves a cache of the keys where it stands
             rooms = datasets.LSUN(root, classes=["bedroom_train"]).dbs[0]
     except ImportError:
         raise UserError("data.dataset = lsun_bedroom needs one more package: pip install lmdb") from None
@@ -151,13 +151,13 @@ def lsun_source(name: str, path: Path, scratch: Path) -> Source:
             for key in rooms.keys:
                 yield Example(key.decode(), None, transaction.get(key))
 
-    return Source(f"data.dataset = {name}", [], len(rooms), examples())
+    return Source(f"data.dataset = {place.dataset}", [], len(rooms), examples())
 
 
-def _unpack(name: str, known: TorchvisionSet, path: Path, scratch: Path) -> list[Any]:
-    folder = scratch / known.folder
+def _unpack(known: TorchvisionSet, place: Place) -> list[Any]:
+    folder = place.scratch / known.folder
     folder.mkdir(parents=True, exist_ok=True)
     for url, md5 in known.files:
-        file = fetch(url, f"md5:{md5}", path, path / name)
+        file = fetch(url, f"md5:{md5}", place.path, place.path / place.dataset)
         (folder / Path(url).name).symlink_to(file.resolve())
-    return known.parts(str(scratch))
+    return known.parts(str(place.scratch))
