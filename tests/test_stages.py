@@ -50,8 +50,10 @@ class Recorder:
 
 
 def invoke(stage: str, *arguments: str) -> None:
-    app = Typer()
-    app.command()(importlib.import_module(f"stages.{stage}").main)
+    module = importlib.import_module(f"stages.{stage}")
+    app = getattr(module, "app", None) or Typer()
+    if not app.registered_commands:
+        app.command()(module.main)
     result = CliRunner().invoke(app, list(arguments), catch_exceptions=False)
     assert result.exit_code == 0, result.output
 
