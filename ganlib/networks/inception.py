@@ -53,7 +53,7 @@ def load_inception(path: Path) -> inception.InceptionV3:
         inception.load_state_dict_from_url = lambda *_, **__: state
         return inception.InceptionV3([inception.InceptionV3.BLOCK_INDEX_BY_DIM[FEATURES]]).eval()
     except Exception as error:  # torch.load raises whatever the bytes lead to
-        reason = str(error).splitlines()[0][:100]
+        reason = (str(error) or type(error).__name__).splitlines()[0][:100]
         raise UserError(
             f"{path} does not hold the weights of pytorch-fid's Inception ({reason}): use {PUBLISHED}"
         ) from None
