@@ -7,13 +7,13 @@ from ganlib.errors import UserError
 from ganlib.params import load_params
 
 
-def run(command: Callable[[], object]) -> None:
-    """Check params.yaml, then run a command; print user errors without a traceback and exit with 1.
+def run(command: Callable[[], object], check_params: bool = True) -> None:
+    """Check params.yaml, if told to, then run a command; print user errors without a traceback and exit with 1.
 
     The check comes before the command reads its arguments or imports torch, so that a typo is reported at once.
     """
     try:
-        if load_params().device == "cuda":
+        if check_params and load_params().device == "cuda":
             from ganlib.seeding import resolve_device  # imports torch, only when there is something to ask it
 
             resolve_device("cuda")

@@ -160,14 +160,22 @@ class SampleParams(Section):
 
 
 class EvaluateParams(Section):
+    extractor: Literal["judge", "inception"]
+    """Features that distances are measured in: the `judge`'s, offline, or `inception`'s, as in published FIDs."""
+    inception_weights: str | None
+    """File with the weights of pytorch-fid's Inception; null takes torch hub's cache, else a download."""
     judge_epochs: Annotated[Int, Field(ge=1)]
     """Epochs that the judge (the classifier that supplies the features) is trained for."""
     min_judge_accuracy: Annotated[Float, Field(ge=0, le=1)]
     """Held-out accuracy under which the judge's figures are marked as unreliable."""
     neighbours: Annotated[Int, Field(ge=1, le=100)]
-    """k of the k-nearest-neighbour manifold that decides whether a generated image is valid."""
+    """k of the k-nearest-neighbour manifold: precision, recall, density, coverage, and which image is valid."""
+    bins: Annotated[Int, Field(ge=1, le=1000)]
+    """Bins of real features that take the place of classes when images have no labels."""
     draws: Annotated[Int, Field(ge=1)]
     """Random draws that the intra-class diversity is averaged over."""
+    subsets: Annotated[Int, Field(ge=2)]
+    """Random halves of the generated images that the intervals of the headline figures rest on."""
 
 
 class Params(Section):

@@ -1,75 +1,133 @@
-"""Evaluate the generated images against the real ones."""
+"""Evaluate generated images against real ones."""
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from ganlib.console import run
 from ganlib.params import load_params
 
+app = typer.Typer(help=__doc__)
 
-def main(
-    prepared: Annotated[Path, typer.Argument(help="Folder that prepare made.")],
+
+@app.command()
+def samples(
+    reference: Annotated[Path, typer.Argument(help="Folder that reference made.")],
     judge: Annotated[Path, typer.Argument(help="Folder that judge made.")],
     model: Annotated[Path, typer.Argument(help="Folder that train made; its history is copied beside the metrics.")],
-    samples: Annotated[Path, typer.Argument(help="Folder that sample made.")],
+    generated: Annotated[Path, typer.Argument(help="Folder that sample made.")],
     metrics: Annotated[Path, typer.Option(help="JSON file for the figures and their protocol.")],
     classes: Annotated[Path, typer.Option(help="CSV file for the figures of each class.")],
+    confusion: Annotated[Path, typer.Option(help="CSV file for each held-out image's class, asked for and judged.")],
     history: Annotated[Path, typer.Option(help="CSV file for the training history.")],
 ) -> None:
-    """Measure quality, diversity and mode collapse in the judge's feature space."""
+    """Measure quality, diversity and mode collapse of what the sample stage made."""
     params = load_params()
     import numpy as np
 
-    from ganlib.datasets.packed import read_meta, read_split
-    from ganlib.files import rounded, sha256_of, whole_file, write_json
-    from ganlib.metrics.features import judge_images
+    from ganlib.files import read_json, rounded, whole_file, write_json
+    from ganlib.metrics.features import check_images, check_protocol, describe_images, load_extractor, notes_on
+    from ganlib.metrics.reference import load_reference
     from ganlib.metrics.summary import evaluate
-    from ganlib.networks.judge import FEATURES, load_judge
+    from ganlib.networks.judge import check_judge, load_judge
     from ganlib.seeding import pin_arithmetic, random_generator, resolve_device
 
     pin_arithmetic(params.threads)
     device = resolve_device(params.device)
-    meta, network = read_meta(prepared), load_judge(judge)
-    splits = {name: read_split(prepared, name) for name in ("train", "heldout")}
-    real = {name: judge_images(network, split.images, device) for name, split in splits.items()}
-    fake = judge_images(network, np.load(samples / "images.npy", mmap_mode="r"), device)
+    images, weights = np.load(generated / "images.npy", mmap_mode="r"), params.evaluate.inception_weights
+    check_images(images, f"{generated / 'images.npy'}")
+    check_judge(load_judge(judge), images.shape[1:])
+    extractor = load_extractor(params.evaluate.extractor, judge, Path(weights) if weights else None)
+    protocol, heldout = read_json(reference / "protocol.json"), read_json(reference / "heldout.json")
+    check_protocol(extractor.protocol, protocol, reference)
     result = evaluate(
-        fake,
-        real["train"],
-        real["heldout"],
-        meta["class_names"],
-        neighbours=params.evaluate.neighbours,
+        describe_images(images, extractor, device),
+        load_reference(reference),
+        heldout,
+        prefix=extractor.prefix,
         draws=params.evaluate.draws,
-        seed=random_generator(params.seed, "evaluate/draws").initial_seed(),
+        subsets=params.evaluate.subsets,
+        random=np.random.default_rng(random_generator(params.seed, "evaluate/draws").initial_seed()),
     )
-    accuracy = float((real["heldout"].classes == splits["heldout"].labels).mean())
-    reliable = accuracy >= params.evaluate.min_judge_accuracy
-    if not reliable:
-        bar = params.evaluate.min_judge_accuracy
-        print(f"WARNING: the judge's held-out accuracy {accuracy:.3f} is under {bar}: do not rely on", file=sys.stderr)
-        print("these figures; raise evaluate.judge_epochs", file=sys.stderr)
-    protocol = {
-        "protocol_data_sha256": meta["sha256"]["train"],
-        "protocol_extractor": "judge",
-        "protocol_extractor_sha256": sha256_of(judge / "judge.safetensors"),
-        "protocol_feature_dim": FEATURES,
-        "protocol_generated": len(fake.features),
-        "protocol_heldout": len(splits["heldout"].images),
-        "protocol_neighbours": params.evaluate.neighbours,
-        "protocol_reference": len(splits["train"].images),
-        "protocol_reference_split": "train",
-        "protocol_resize": meta["resize"],
-    }
-    judged = {"judge_accuracy": accuracy, "judge_reliable": reliable}
-    write_json(metrics, rounded(result.metrics | judged) | protocol)
+    protocol |= {"protocol_generated": len(images), "protocol_draws": params.evaluate.draws}
+    bar = params.evaluate.min_judge_accuracy
+    notes = notes_on(protocol) | {"judge_reliable": heldout["judge_accuracy"] >= bar}
+    if not notes["judge_reliable"]:
+        print(
+            f"WARNING: the judge's held-out accuracy {heldout['judge_accuracy']:.3f} is under {bar}:", file=sys.stderr
+        )
+        print("do not rely on these figures; raise evaluate.judge_epochs", file=sys.stderr)
+    write_json(metrics, rounded(result.metrics) | notes | protocol)
     with whole_file(classes) as partial:
         result.per_class.to_csv(partial, index=False, float_format="%.6g")
-    with whole_file(history) as partial:
-        partial.write_bytes((model / "history.csv").read_bytes())
+    for source, target in ((reference / "confusion.csv", confusion), (model / "history.csv", history)):
+        with whole_file(target) as partial:
+            partial.write_bytes(source.read_bytes())
+
+
+@app.command()
+def folders(
+    real: Annotated[Path, typer.Argument(help="Real images: a folder, a zip or tar archive, a .npy or .npz array.")],
+    fake: Annotated[Path, typer.Argument(help="Generated images, likewise, of the same size and channels.")],
+    extractor: Annotated[
+        Literal["judge", "inception"], typer.Option(help="Whose features to measure in.")
+    ] = "inception",
+    inception_weights: Annotated[Path | None, typer.Option(help="File with Inception's weights.")] = None,
+    judge: Annotated[Path, typer.Option(help="Folder of the judge.")] = Path("data/judge"),
+    neighbours: Annotated[int, typer.Option(min=1, help="k of the neighbourhoods.")] = 5,
+    bins: Annotated[int, typer.Option(min=1, help="Bins of real features, where no judge names classes.")] = 10,
+    draws: Annotated[int, typer.Option(min=1, help="Draws of the intra-class diversity.")] = 5,
+    subsets: Annotated[int, typer.Option(min=2, help="Random halves that the intervals rest on.")] = 20,
+    seed: Annotated[int, typer.Option(min=0, help="Where random draws come from.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="Processor threads.")] = 2,
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"], typer.Option(help="auto takes the GPU if there is one.")
+    ] = "auto",
+) -> None:
+    """Compare any two sets of images; print a figure a line."""
+    import numpy as np
+
+    from ganlib.datasets.plain import read_images
+    from ganlib.files import rounded
+    from ganlib.metrics.features import check_images, check_same_shape, describe_images, load_extractor, notes_on
+    from ganlib.metrics.plain import Settings, compare_sets
+    from ganlib.networks.judge import ROTATIONS, check_judge
+    from ganlib.seeding import pin_arithmetic, random_generator, resolve_device
+
+    pin_arithmetic(threads)
+    where = resolve_device(device)
+    real_images, fake_images = read_images(real), read_images(fake)
+    check_images(real_images, str(real))
+    check_images(fake_images, str(fake))
+    check_same_shape(real_images, fake_images, f"{real} and {fake}")
+    opened = load_extractor(extractor, judge if extractor == "judge" else None, inception_weights)
+    class_names = []
+    if opened.judge:
+        check_judge(opened.judge, real_images.shape[1:])
+        class_names = [] if opened.judge.class_names == ROTATIONS else opened.judge.class_names
+    figures = compare_sets(
+        describe_images(fake_images, opened, where),
+        describe_images(real_images, opened, where),
+        class_names,
+        opened.prefix,
+        Settings(neighbours=neighbours, bins=bins, draws=draws, subsets=subsets),
+        np.random.default_rng(random_generator(seed, "evaluate/draws").initial_seed()),
+    )
+    protocol = opened.protocol | {
+        "protocol_classes": "judge" if class_names else "bins",
+        "protocol_draws": draws,
+        "protocol_generated": len(fake_images),
+        "protocol_heldout": "a random half of the reference",
+        "protocol_neighbours": neighbours,
+        "protocol_reference": len(real_images),
+    }
+    print(
+        *(f"{name}: {value}" for name, value in sorted((rounded(figures) | notes_on(protocol) | protocol).items())),
+        sep="\n",
+    )
 
 
 if __name__ == "__main__":
-    run(lambda: typer.run(main))
+    run(app, check_params=sys.argv[1:2] != ["folders"])

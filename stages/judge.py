@@ -1,12 +1,11 @@
 """Train the judge, the classifier whose features the evaluation measures in."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from ganlib.console import run
-from ganlib.errors import UserError
 from ganlib.params import load_params
 
 
@@ -14,14 +13,14 @@ def main(
     prepared: Annotated[Path, typer.Argument(help="Folder that prepare made.")],
     out: Annotated[Path, typer.Option(help="Folder for the judge's weights and configuration.")],
 ) -> None:
-    """Train a small classifier on the prepared training images."""
+    """Train a small classifier on the prepared training images: of their classes, or without labels of rotations."""
     params = load_params()
     import torch
     from tqdm import tqdm
 
     from ganlib.datasets.packed import read_meta, read_split
     from ganlib.files import whole_folder
-    from ganlib.networks.judge import Judge
+    from ganlib.networks.judge import ROTATIONS, Judge, four_rotations
     from ganlib.networks.weights import save_network
     from ganlib.seeding import pin_arithmetic, resolve_device, seeded_weights
     from ganlib.training.judge import train_judge
@@ -29,9 +28,16 @@ def main(
     pin_arithmetic(params.threads)
     device = resolve_device(params.device)
     meta, train = read_meta(prepared), read_split(prepared, "train")
-    if train.labels is None:
-        raise UserError(f"data.dataset = {meta['dataset']}: the judge needs classes, and these images have none")
-    config = {"image_size": meta["image_size"], "channels": meta["channels"], "classes": len(meta["class_names"])}
+    images, labels = torch.from_numpy(train.images.copy()), train.labels
+    if labels is None:
+        images, classes = four_rotations(images)
+    else:
+        classes = torch.from_numpy(labels.copy())
+    config: dict[str, Any] = {
+        "image_size": meta["image_size"],
+        "channels": meta["channels"],
+        "class_names": ROTATIONS if labels is None else meta["class_names"],
+    }
     with seeded_weights(params.seed, "judge/weights"):
         judge = Judge(**config)
     with tqdm(total=params.evaluate.judge_epochs, desc="judge", unit="epoch", disable=None) as bar:
@@ -40,9 +46,8 @@ def main(
             bar.set_postfix(row, refresh=False)
             bar.update()
 
-        images, labels = torch.from_numpy(train.images.copy()), torch.from_numpy(train.labels.copy())
         train_judge(
-            judge, images, labels, epochs=params.evaluate.judge_epochs, seed=params.seed, device=device, report=show
+            judge, images, classes, epochs=params.evaluate.judge_epochs, seed=params.seed, device=device, report=show
         )
     with whole_folder(out) as folder:
         save_network(folder, "judge", judge, config)

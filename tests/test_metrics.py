@@ -3,13 +3,31 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from scipy.linalg import sqrtm
-from sklearn.datasets import load_digits
 
 from ganlib.errors import UserError
-from ganlib.metrics.diversity import Labelled, class_overlap, classes_covered, diversity_score, vendi_score
-from ganlib.metrics.frechet import frechet_distance
-from ganlib.metrics.manifold import inside_manifold, neighbour_radii
-from ganlib.metrics.summary import evaluate
+from ganlib.metrics.diversity import (
+    Labelled,
+    class_overlap,
+    classes_covered,
+    diversity_score,
+    intra_class_diversity,
+    mean_diversity,
+    vendi_score,
+)
+from ganlib.metrics.frechet import fit_gaussian, frechet_distance, frechet_infinity, gaussian_distance
+from ganlib.metrics.intervals import half_sample_interval, share_interval
+from ganlib.metrics.kernel import kernel_distance
+from ganlib.metrics.manifold import (
+    compare,
+    coverage,
+    density,
+    expected_coverage,
+    neighbour_distances,
+    precision,
+    recall,
+    squared_distances,
+)
+from ganlib.metrics.repetition import support_size, unique_fraction
 
 
 def exact_gaussian(covariance: NDArray[np.float64], mean: float, seed: int, count: int = 400) -> NDArray[np.float64]:
@@ -59,30 +77,104 @@ def test_frechet_distance_needs_two_images():
         frechet_distance(np.zeros((1, 4)), np.zeros((9, 4)))
 
 
-def test_a_radius_is_the_distance_to_the_kth_other_image():
+def test_distances_to_neighbours_leave_out_the_image_itself():
     points = np.array([[0.0], [1], [3], [7]])
-    assert neighbour_radii(points, 1).tolist()[:3] == [1, 1, 2]
-    assert neighbour_radii(points, 2).tolist()[:3] == [3, 2, 3]
+    assert neighbour_distances(points, 2).tolist() == pytest.approx(np.array([[1, 3], [1, 2], [2, 3], [4, 6]]))
+
+
+def test_equal_images_have_no_distance():
+    x = np.random.default_rng(0).normal(size=(40, 64)) * 1e3
+    squared = np.concatenate([block for _, block in squared_distances(x, x)])
+    assert np.array_equal(squared == 0, np.eye(40, dtype=bool))
 
 
 def test_an_outlier_declares_nothing_else_valid():
     cloud = np.random.default_rng(0).normal(size=(200, 2))
-    radii = neighbour_radii(np.vstack([cloud, [[100.0, 100]]]), 5)
-    assert radii[-1] == np.sort(radii)[-5] < 5
+    real = np.vstack([cloud, [[100.0, 100]]])
+    radii = neighbour_distances(real, 5)[:, -1]
+    far = np.array([[50.0, 50]])
+    among = compare(far, real, np.ones(1), radii)
+    assert precision(among) == 1 and not among.valid.any()
 
 
 def test_the_manifold_is_open():
     real, radii = np.array([[0.0], [10]]), np.array([1.0, 1])
-    assert inside_manifold(np.array([[0.5], [1], [9.5], [5]]), real, radii).tolist() == [True, False, True, False]
+    among = compare(np.array([[0.5], [1], [9.5], [5]]), real, np.zeros(4), radii)
+    assert among.valid.tolist() == [True, False, True, False]
+    assert among.nearest.tolist() == [0.5, 1, 0.5, 5]
+
+
+def test_identical_sets_have_density_one_and_are_covered():
+    x = np.random.default_rng(0).normal(size=(300, 16))
+    radii = neighbour_distances(x, 5)[:, -1]
+    among = compare(x, x[::-1], radii, radii[::-1])
+    assert (precision(among), recall(among), density(among, 5), coverage(among)) == (1, 1, pytest.approx(1), 1)
+
+
+def test_coverage_of_two_halves_is_as_expected():
+    x, y = np.random.default_rng(0).normal(size=(2, 2000, 4))
+    among = compare(x, y, *(neighbour_distances(half, 5)[:, -1] for half in (x, y)))
+    assert coverage(among) == pytest.approx(expected_coverage(2000, 2000, 5), abs=0.01)
+    assert expected_coverage(5000, 5000, 5) == pytest.approx(0.969, abs=5e-4)
 
 
 def test_blocks_do_not_change_the_manifold(monkeypatch: pytest.MonkeyPatch):
     random = np.random.default_rng(0)
     real, fake = random.normal(size=(150, 4)), random.normal(size=(170, 4))
-    whole = neighbour_radii(real, 5), inside_manifold(fake, real, neighbour_radii(real, 5))
-    monkeypatch.setattr("ganlib.metrics.manifold.BLOCK", 32)
-    assert np.array_equal(neighbour_radii(real, 5), whole[0])
-    assert np.array_equal(inside_manifold(fake, real, whole[0]), whole[1])
+
+    def measured() -> list[NDArray[np.generic]]:
+        radii = [neighbour_distances(side, 5)[:, -1] for side in (fake, real)]
+        return [*radii, *compare(fake, real, *radii)]
+
+    whole = measured()
+    monkeypatch.setattr("ganlib.metrics.manifold.BLOCK", 1000)
+    assert all(np.allclose(ours, theirs, rtol=1e-12) for ours, theirs in zip(measured(), whole, strict=True))
+
+
+def test_fid_infinity_of_one_distribution_is_nearly_zero_whatever_the_bias():
+    random = np.random.default_rng(0)
+    x, y = random.normal(size=(1000, 32)), random.normal(size=(20_000, 32))
+    biased, unbiased = frechet_distance(x, y), frechet_infinity(x, fit_gaussian(y), random)
+    assert biased == pytest.approx((32 + 32 * 33 / 4) / 1000, rel=0.2)
+    assert abs(unbiased) < biased / 4
+
+
+def test_kid_of_one_distribution_is_nearly_zero_and_may_be_negative():
+    x, y = np.random.default_rng(0).normal(size=(2, 500, 16))
+    kid = kernel_distance(x, y, np.random.default_rng(1))
+    assert abs(kid.mean) < 0.05
+    assert kernel_distance(x, y + 1, np.random.default_rng(1)).mean > 0.5
+
+
+def test_the_birthday_estimate_counts_the_images_a_generator_has():
+    x = np.random.default_rng(0).normal(size=(100, 8))
+    support = support_size(np.repeat(x, 50, axis=0), 1e-3, np.random.default_rng(0))
+    assert support.size == pytest.approx(101, abs=5) and not support.is_lower_bound
+    assert support_size(x, 1e-3, np.random.default_rng(0)) == (100 * 99 / 2, True)
+
+
+def test_unique_images_are_counted_once():
+    x = np.random.default_rng(0).normal(size=(10, 8))
+    assert unique_fraction(np.repeat(x, 5, axis=0), 1e-3) == pytest.approx(0.2)
+    assert unique_fraction(x, 1e-3) == 1
+
+
+def test_a_share_of_none_is_not_certain():
+    assert share_interval(0.0, 100) == (0, pytest.approx(0.037, abs=1e-3))
+    assert share_interval(0.5, 100) == (pytest.approx(0.404, abs=1e-3), pytest.approx(0.596, abs=1e-3))
+
+
+def test_the_interval_holds_the_figures_of_other_draws():
+    random = np.random.default_rng(0)
+    real = fit_gaussian(random.normal(size=(5000, 8)))
+    draws = random.normal(size=(40, 400, 8)) * 1.2
+    distances = [gaussian_distance(fit_gaussian(x), real) for x in draws]
+
+    def of_first(rows: NDArray[np.int64]) -> float:
+        return gaussian_distance(fit_gaussian(draws[0][rows]), real)
+
+    low, high = half_sample_interval(distances[0], of_first, 400, 50, random)
+    assert (high - low) / (2 * 1.96) == pytest.approx(np.std(distances), rel=0.4)
 
 
 def test_class_overlap_loses_a_tenth_for_each_of_ten_classes_missing():
@@ -105,60 +197,20 @@ def test_diversity_score_is_zero_when_hardly_anything_is_valid():
     assert diversity_score(0.5, 0.5, 0.05) == pytest.approx(0.5)
 
 
-@pytest.fixture(scope="module")
-def digits() -> tuple[Labelled, Labelled]:
-    """Halves of the real digits, in the plane of their 32 first principal components."""
-    pixels, labels = load_digits(return_X_y=True)
-    centred = pixels - pixels.mean(0)
-    features = centred @ np.linalg.svd(centred, full_matrices=False)[2][:32].T
-    return tuple(Labelled(features=features[i::2], classes=np.asarray(labels)[i::2]) for i in range(2))
-
-
-def figures(fake: Labelled, digits: tuple[Labelled, Labelled]) -> dict[str, float]:
-    train, heldout = digits
-    return evaluate(fake, train, heldout, [str(i) for i in range(10)], neighbours=5, draws=3, seed=0).metrics
-
-
-def part(of: Labelled, rows: NDArray[np.bool_] | NDArray[np.int64]) -> Labelled:
-    return Labelled(features=of.features[rows], classes=of.classes[rows])
-
-
-def test_heldout_images_score_high(digits: tuple[Labelled, Labelled]):
-    result = figures(digits[1], digits)
-    assert result["diversity_score"] > 0.9 and result["valid"] > 0.85 and result["classes_covered"] == 10
-    assert result["domain_fid"] == result["domain_fid_floor"]
-
-
-def test_missing_classes_are_missed(digits: tuple[Labelled, Labelled]):
-    result = figures(part(digits[1], digits[1].classes > 2), digits)
-    assert result["classes_covered"] == 7
-    assert result["class_overlap"] == pytest.approx(0.7, abs=0.04)
-
-
-def test_repeated_images_lose_diversity_but_stay_valid(digits: tuple[Labelled, Labelled]):
-    few = part(digits[0], np.resize(np.arange(100), 900))
-    result = figures(few, digits)
-    assert result["valid"] == 1 and result["class_overlap"] > 0.75 and result["intra_class_diversity"] < 0.4
-
-
-def test_one_image_scores_zero(digits: tuple[Labelled, Labelled]):
-    result = figures(part(digits[0], np.zeros(500, dtype=np.int64)), digits)
-    assert result["diversity_score"] == pytest.approx(0, abs=1e-6) and result["mode_collapse"] == pytest.approx(1)
-
-
-def test_noise_is_neither_valid_nor_diverse(digits: tuple[Labelled, Labelled]):
+def test_a_class_with_few_heldout_images_is_left_out_of_the_mean():
     random = np.random.default_rng(0)
-    spread = 4 * digits[0].features.std(0)
-    noise = Labelled(features=random.normal(size=(900, 32)) * spread, classes=random.integers(0, 10, 900))
-    result = figures(noise, digits)
-    assert result["valid"] < 0.05 and result["diversity_score"] == 0
+    fake = Labelled(features=random.normal(size=(100, 4)), classes=np.repeat([0, 1], 50))
+    heldout = Labelled(features=random.normal(size=(60, 4)), classes=np.repeat([0, 1], [50, 10]))
+    spread = intra_class_diversity(fake, heldout, np.ones(2), draws=1, random=random)
+    assert spread[0] > 0.5 and np.isnan(spread[1])
+    assert mean_diversity(spread, np.array([0.5, 0.5])) == spread[0]
 
 
-def test_the_order_of_images_does_not_matter_to_the_headline(digits: tuple[Labelled, Labelled]):
-    order = np.random.default_rng(1).permutation(len(digits[1].features))
-    ours, shuffled = figures(digits[1], digits), figures(part(digits[1], order), digits)
-    assert shuffled["valid"] == ours["valid"]
-    assert shuffled["domain_fid"] == pytest.approx(ours["domain_fid"], rel=1e-9)
+def test_a_class_with_few_generated_images_is_not_diverse():
+    random = np.random.default_rng(0)
+    fake = Labelled(features=random.normal(size=(60, 4)), classes=np.repeat([0, 1], [50, 10]))
+    heldout = Labelled(features=random.normal(size=(100, 4)), classes=np.repeat([0, 1], 50))
+    assert intra_class_diversity(fake, heldout, np.ones(2), draws=1, random=random)[1] == 0
 
 
 def test_judge_features_do_not_depend_on_the_batch(monkeypatch: pytest.MonkeyPatch):
@@ -166,7 +218,7 @@ def test_judge_features_do_not_depend_on_the_batch(monkeypatch: pytest.MonkeyPat
     from ganlib.networks.judge import Judge
 
     torch.manual_seed(0)
-    judge = Judge(image_size=16, channels=1, classes=3).eval()
+    judge = Judge(image_size=16, channels=1, class_names=["a", "b", "c"]).eval()
     images = np.random.default_rng(0).integers(0, 256, (50, 1, 16, 16), dtype=np.uint8)
     whole = judge_images(judge, images, torch.device("cpu"))
     monkeypatch.setattr("ganlib.metrics.features.BATCH_SIZE", 7)

@@ -11,7 +11,7 @@ from ganlib.errors import UserError
 from ganlib.params import Params, json_schema, load_params
 from tests.conftest import ROOT, edit_params, run
 
-STAGES = ["prepare", "judge", "train", "sample", "evaluate", "report"]
+STAGES = ["prepare", "judge", "reference", "train", "sample", "evaluate", "report"]
 
 
 @pytest.mark.parametrize(("written", "number"), [("2e-4", 2e-4), ("1e-05", 1e-5), ("0.0002", 2e-4), ("1E-3", 1e-3)])

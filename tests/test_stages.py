@@ -1,6 +1,7 @@
 """Each stage for real, in one process, on the small params."""
 
 import importlib
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from typer import Typer
 from typer.testing import CliRunner
 
 from ganlib.errors import UserError
-from ganlib.files import read_json, sha256_of
+from ganlib.files import read_json, sha256_of, write_json
+from ganlib.networks.judge import ROTATIONS
 from ganlib.params import Params, Section, load_params
 from tests.conftest import small_params
 from tests.test_params import STAGES
@@ -50,8 +52,10 @@ class Recorder:
 
 
 def invoke(stage: str, *arguments: str) -> None:
-    app = Typer()
-    app.command()(importlib.import_module(f"stages.{stage}").main)
+    module = importlib.import_module(f"stages.{stage}")
+    app = getattr(module, "app", None) or Typer()
+    if not app.registered_commands:
+        app.command()(module.main)
     result = CliRunner().invoke(app, list(arguments), catch_exceptions=False)
     assert result.exit_code == 0, result.output
 
@@ -135,6 +139,43 @@ def test_metrics_carry_their_protocol(pipeline: tuple[Path, dict[str, set[str]]]
     assert metrics["protocol_generated"] == 400
     assert pd.read_csv(folder / "metrics/history.csv")["step"].tolist() == [2, 4, 6]
     assert len(pd.read_csv(folder / "metrics/classes.csv")) == 10
+    assert len(pd.read_csv(folder / "metrics/confusion.csv")) == metrics["protocol_heldout"]
+
+
+def test_intervals_and_floors_stand_beside_the_headline_figures(pipeline: tuple[Path, dict[str, set[str]]]):
+    metrics = read_json(pipeline[0] / "metrics/evaluate.json")
+    for name in ("domain_fid", "diversity_score", "valid"):
+        assert metrics[f"{name}_low"] <= metrics[name] <= metrics[f"{name}_high"]
+    assert {"domain_fid_floor", "domain_fid_infinity_floor", "valid_heldout", "coverage_heldout"} <= set(metrics)
+    assert "fid" not in metrics and "undersampled" not in metrics
+
+
+def test_a_reference_of_another_extractor_is_named(pipeline: tuple[Path, dict[str, set[str]]]):
+    from ganlib.metrics.features import check_protocol
+
+    theirs = read_json(pipeline[0] / "data/reference/protocol.json")
+    ours = {"protocol_extractor": "judge", "protocol_extractor_sha256": "0"}
+    with pytest.raises(UserError, match=r"protocol_extractor_sha256 differ.*run dvc repro reference"):
+        check_protocol(ours, theirs, Path("data/reference"))
+
+
+def test_images_without_labels_go_through_every_stage_of_the_evaluation(
+    pipeline: tuple[Path, dict[str, set[str]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    import ganlib.datasets.packed as packed
+
+    shutil.copytree(pipeline[0], tmp_path / "unlabelled")
+    monkeypatch.chdir(tmp_path / "unlabelled")
+    meta = Path("data/prepared/meta.json")
+    write_json(meta, read_json(meta) | {"class_names": []})
+    labelled = packed.read_split
+    monkeypatch.setattr(packed, "read_split", lambda *split: labelled(*split)._replace(labels=None))
+    for stage in ("judge", "reference", "evaluate"):
+        invoke(stage, *arguments_of(stage))
+    metrics = read_json(Path("metrics/evaluate.json"))
+    assert metrics["protocol_classes"] == "8 bins" and 0 <= metrics["diversity_score"] <= 1
+    assert pd.read_csv("metrics/classes.csv")["class"].tolist() == [f"bin {index}" for index in range(8)]
+    assert set(pd.read_csv("metrics/confusion.csv")["asked"]) == set(ROTATIONS)
 
 
 def test_the_report_needs_no_network_and_holds_its_pictures(pipeline: tuple[Path, dict[str, set[str]]]):

@@ -15,7 +15,8 @@ Classes = NDArray[np.int64]
 MAX_PER_CLASS = 300
 """Most images of a class that a Vendi score is taken of: its cost grows with the cube."""
 MIN_PER_CLASS = 20
-"""Fewest images of a class whose spread can be judged; under it, the class counts as not diverse."""
+"""Fewest images of a class whose spread can be judged. A class with fewer valid generated images counts as not diverse;
+one with fewer held-out images cannot be judged, which is the data's lack and not the generator's, and is left out."""
 MIN_VALID = 0.05
 """Valid share under which the score is 0: what is left is too little to judge."""
 COVERED = 0.1
@@ -31,6 +32,10 @@ class Labelled:
 
     def of_class(self, label: int) -> Features:
         return self.features[self.classes == label]
+
+    def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> "Labelled":
+        """Return the images that indices or a mask pick."""
+        return Labelled(features=self.features[rows], classes=self.classes[rows])
 
     def shares(self, classes: int) -> NDArray[np.float64]:
         """Return each class's share, (K,), summing to 1, or all 0 for an empty set."""
@@ -49,31 +54,43 @@ def classes_covered(fake_shares: NDArray[np.float64], real_shares: NDArray[np.fl
 
 def vendi_score(features: Features, sigma: float) -> float:
     """Return the effective number of unlike images, 1..N: the Vendi score (Friedman & Dieng 2022), Gaussian kernel."""
-    kernel = np.exp(-squareform(pdist(features, "sqeuclidean")) / (2 * sigma**2))
+    # Images that differ nowhere have sigma 0; they are alike whatever the kernel's width.
+    kernel = np.exp(-squareform(pdist(features, "sqeuclidean")) / max(2 * sigma**2, 1e-300))
     eigenvalues = np.linalg.eigvalsh(kernel / len(features))
     eigenvalues = eigenvalues[eigenvalues > 1e-12]
     return float(np.exp(-(eigenvalues * np.log(eigenvalues)).sum()))
 
 
+def class_sigmas(train: Labelled, classes: int) -> NDArray[np.float64]:
+    """Return the kernel's width for each class, (K,): half the median distance between its training images."""
+    return np.array([_median_distance(train.of_class(label)) / 2 for label in range(classes)])
+
+
 def intra_class_diversity(
-    fake: Labelled, train: Labelled, heldout: Labelled, *, classes: int, draws: int, random: np.random.Generator
+    fake: Labelled, heldout: Labelled, sigmas: NDArray[np.float64], *, draws: int, random: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Return for each class the generated spread over the held-out spread, (K,) in 0..1.
+    """Return for each class the generated spread over the held-out spread, (K,) in 0..1; sigmas are `class_sigmas`.
 
     The spread of n images is their Vendi score less 1, averaged over `draws` draws of n <= 300 images, n the same on
-    both sides; sigma is half the median distance within the class's training images. Under 20 images a class gets 0.
+    both sides. A class of under 20 generated images gets 0, one of under 20 held-out images NaN.
     """
-    spread = np.zeros(classes)
-    for label in range(classes):
+    spread = np.zeros(len(sigmas))
+    for label, sigma in enumerate(sigmas):
         ours, real = fake.of_class(label), heldout.of_class(label)
         n = min(len(ours), len(real), MAX_PER_CLASS)
         if n < MIN_PER_CLASS:
+            spread[label] = np.nan if len(real) < MIN_PER_CLASS else 0
             continue
-        sigma = float(np.median(_some_distances(train.of_class(label)))) / 2
         real_spread = _mean_vendi(real, n, sigma, draws, random) - 1
         fake_spread = _mean_vendi(ours, n, sigma, draws, random) - 1
         spread[label] = np.clip(fake_spread / real_spread, 0, 1) if real_spread > 0 else 0
     return spread
+
+
+def mean_diversity(spread: NDArray[np.float64], real_shares: NDArray[np.float64]) -> float:
+    """Return the mean spread, 0..1, of the classes that can be judged (not NaN), weighted by real shares, (K,)."""
+    judged = ~np.isnan(spread)
+    return float(spread[judged] @ real_shares[judged] / real_shares[judged].sum())
 
 
 def diversity_score(overlap: float, spread: float, valid: float) -> float:
@@ -88,7 +105,7 @@ def _mean_vendi(features: Features, n: int, sigma: float, draws: int, random: np
     return float(np.mean([vendi_score(features[pick], sigma) for pick in picks]))
 
 
-def _some_distances(features: Features) -> NDArray[np.float64]:
-    # The median of 1,000 images' distances is as good as that of all, and bounds memory.
+def _median_distance(features: Features) -> float:
+    # The median of some 1,000 images' distances is as good as that of all, and bounds memory.
     some = features[:: max(1, len(features) // 1000)]
-    return np.asarray(pdist(some), np.float64)
+    return float(np.median(pdist(some))) if len(some) > 1 else 0.0

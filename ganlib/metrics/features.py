@@ -1,24 +1,154 @@
-"""Features of images, as the judge sees them."""
+"""From images to features, in batches."""
+
+import hashlib
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
+from ganlib.errors import UserError
+from ganlib.files import sha256_of
 from ganlib.images import to_unit_range
 from ganlib.metrics.diversity import Labelled
-from ganlib.networks.judge import Judge
+from ganlib.networks.inception import FEATURES as INCEPTION_FEATURES
+from ganlib.networks.inception import RESIZE as INCEPTION_RESIZE
+from ganlib.networks.inception import find_weights, load_inception
+from ganlib.networks.judge import FEATURES as JUDGE_FEATURES
+from ganlib.networks.judge import Judge, four_rotations, load_judge
 
 BATCH_SIZE = 500
+INCEPTION_BATCH_SIZE = 50
+
+Images = NDArray[np.uint8]
+
+
+class Extractor(NamedTuple):
+    judge: Judge | None
+    """Names the classes, and supplies the features if there is no Inception."""
+    inception: nn.Module | None
+    prefix: str
+    """Begins the names of distances, so that those of different extractors share none: empty for Inception."""
+    protocol: dict[str, Any]
+    """What the figures depend on, by key of metrics."""
+
+
+def check_images(images: NDArray[np.generic], name: str) -> None:
+    """Raise UserError, with the set's name, unless images are 2 or more of uint8 (N, 1 or 3, H, W), not all flat."""
+    if images.dtype.kind == "f" and not np.isfinite(images).all():
+        raise UserError(f"{name}: holds NaN or infinite pixels: the generator has failed, train with a lower lr")
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3):
+        raise UserError(f"{name}: holds {images.dtype} {images.shape}, not uint8 images of 1 or 3 channels: convert it")
+    if len(images) < 2:
+        raise UserError(f"{name}: holds {len(images)} images; at least 2 are needed: give more")
+    if all((image == image[:, :1, :1]).all() for image in images):
+        raise UserError(f"{name}: every image is one flat colour: the generator has failed, or this is the wrong file")
+
+
+def content_order(images: Images) -> NDArray[np.int64]:
+    """Return the order of (N, C, H, W) images by the hash of their pixels, so that draws depend on no file order."""
+    digests = [int.from_bytes(hashlib.sha256(image.tobytes()).digest()[:8]) for image in images]
+    return np.argsort(np.array(digests, np.uint64), kind="stable")
+
+
+def load_extractor(name: str, judge_folder: Path | None, weights: Path | None) -> Extractor:
+    """Load what `judge` or `inception` names; with Inception the judge, if there is one, still names the classes."""
+    judge = load_judge(judge_folder) if judge_folder else None
+    if name == "inception":
+        found = find_weights(weights)
+        protocol = _protocol(name, found.sha256, INCEPTION_FEATURES, INCEPTION_RESIZE)
+        published = {"protocol_extractor_published": found.published}
+        return Extractor(judge, load_inception(found.path), "", protocol | published)
+    assert judge_folder, "the judge needs its folder"
+    sha256 = sha256_of(judge_folder / "judge.safetensors")
+    return Extractor(judge, None, "domain_", _protocol(name, sha256, JUDGE_FEATURES, "none"))
+
+
+def notes_on(protocol: Mapping[str, Any]) -> dict[str, Any]:
+    """Return marks to set beside figures of this protocol, and warn on stderr of what makes them incomparable."""
+    if protocol["protocol_extractor"] != "inception":
+        return {}
+    if not protocol["protocol_extractor_published"]:
+        print("WARNING: not the published Inception weights: compare with no published figure", file=sys.stderr)
+    count = min(protocol["protocol_generated"], protocol["protocol_reference"])
+    if count < INCEPTION_FEATURES:
+        print(
+            f"WARNING: {count} images are under {INCEPTION_FEATURES}: FID is dominated by the number", file=sys.stderr
+        )
+    return {"undersampled": count < INCEPTION_FEATURES}
+
+
+def check_protocol(ours: Mapping[str, Any], theirs: Mapping[str, Any], folder: Path) -> None:
+    """Raise UserError unless the reference in a folder was made by this extractor."""
+    unlike = [key for key, value in ours.items() if theirs.get(key) != value]
+    if unlike:
+        raise UserError(f"{folder}: made with another extractor ({', '.join(unlike)} differ): run dvc repro reference")
+
+
+def check_same_shape(x: Images, y: Images, names: str) -> None:
+    """Raise UserError unless two sets hold images of one size and as many channels."""
+    if x.shape[1:] != y.shape[1:]:
+        raise UserError(
+            f"{names}: unlike (channels, height, width), {x.shape[1:]} and {y.shape[1:]}: convert one like the other"
+        )
+
+
+def describe_images(images: Images, extractor: Extractor, device: torch.device) -> Labelled:
+    """Return features and the judge's classes (all 0 without a judge) of (N, C, H, W) images, in order of content."""
+    described = judge_images(extractor.judge, images, device) if extractor.judge else None
+    if extractor.inception:
+        features = inception_features(extractor.inception, images, device)
+        classes = described.classes if described else np.zeros(len(images), np.int64)
+        described = Labelled(features=features, classes=classes)
+    assert described, "neither judge nor Inception"
+    return described.take(content_order(images))
 
 
 @torch.no_grad()
-def judge_images(judge: Judge, images: NDArray[np.uint8], device: torch.device) -> Labelled:
-    """Return the judge's features and classes of (N, C, H, W) uint8 images, in order."""
+def judge_images(judge: Judge, images: Images, device: torch.device) -> Labelled:
+    """Return the judge's features (N, 64) and classes of (N, C, H, W) uint8 images, in the order given."""
+    judge.to(device)
     features: list[torch.Tensor] = []
     classes: list[torch.Tensor] = []
-    for start in range(0, len(images), BATCH_SIZE):
-        batch = torch.from_numpy(np.array(images[start : start + BATCH_SIZE])).to(device)
+    for batch in _batches(images, BATCH_SIZE, device):
         batch_features = judge.features(to_unit_range(batch))
         features.append(batch_features.cpu())
         classes.append(judge.to_logits(batch_features).argmax(1).cpu())
     return Labelled(features=torch.cat(features).double().numpy(), classes=torch.cat(classes).numpy())
+
+
+def judge_confusion(
+    judge: Judge, images: Images, labels: NDArray[np.int64] | None, device: torch.device
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the true and the judged class of held-out images, two (N,); without labels, of the images' 4 rotations."""
+    if labels is not None:
+        return labels, judge_images(judge, images, device).classes
+    turned, rotations = four_rotations(torch.from_numpy(np.array(images)))
+    return rotations.numpy(), judge_images(judge, turned.numpy(), device).classes
+
+
+@torch.no_grad()
+def inception_features(network: nn.Module, images: Images, device: torch.device) -> NDArray[np.float64]:
+    """Return pytorch-fid's features (N, 2048) of (N, C, H, W) uint8 images, grey ones replicated to 3 channels."""
+    network.to(device)
+    batches = (batch.expand(-1, 3, -1, -1).float() / 255 for batch in _batches(images, INCEPTION_BATCH_SIZE, device))
+    features = [network(batch)[0].mean((2, 3)).cpu() for batch in batches]  # (50, 2048, 1, 1) each
+    return torch.cat(features).double().numpy()
+
+
+def _protocol(name: str, sha256: str, dimension: int, resize: str) -> dict[str, Any]:
+    return {
+        "protocol_extractor": name,
+        "protocol_extractor_resize": resize,
+        "protocol_extractor_sha256": sha256,
+        "protocol_feature_dim": dimension,
+    }
+
+
+def _batches(images: Images, size: int, device: torch.device) -> Iterator[torch.Tensor]:
+    for start in range(0, len(images), size):
+        yield torch.from_numpy(np.array(images[start : start + size])).to(device)

@@ -1,26 +1,60 @@
 """The Fréchet distance between Gaussians fitted to two sets of features (Heusel et al. 2017, arXiv:1706.08500)."""
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ganlib.errors import UserError
 
+Features = NDArray[np.float64]
 
-def frechet_distance(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
-    """Return |mean_x - mean_y|^2 + tr(C_x + C_y - 2 (C_x C_y)^(1/2)) for features (N, d) and (M, d); at least 0.
+POINTS = 6
+"""Set sizes that FID infinity is regressed on."""
 
-    With A = (X - mean) / sqrt(N - 1) and B likewise, C_x = A'A and tr (C_x C_y)^(1/2) is the nuclear norm of A B'.
-    So no matrix square root is taken, and singular covariances (N < d) do no harm. Raise UserError under 2 samples.
+
+class Gaussian(NamedTuple):
+    """A mean (d,) and a factor A (at most d rows, d) of the sample covariance A'A."""
+
+    mean: Features
+    factor: Features
+
+
+def fit_gaussian(x: Features) -> Gaussian:
+    """Fit mean and sample covariance to features (N, d); raise UserError under 2 images."""
+    if len(x) < 2:
+        raise UserError(f"the Fréchet distance needs at least 2 images on each side, not {len(x)}: give more images")
+    mean = x.mean(0, dtype=np.float64)
+    a = (x.astype(np.float64) - mean) / np.sqrt(len(x) - 1)
+    return Gaussian(mean, np.asarray(np.linalg.qr(a, mode="r")) if len(a) > a.shape[1] else a)
+
+
+def gaussian_distance(x: Gaussian, y: Gaussian) -> float:
+    """Return |mean_x - mean_y|^2 + tr(C_x + C_y - 2 (C_x C_y)^(1/2)); at least 0.
+
+    With C_x = A'A and C_y = B'B, tr (C_x C_y)^(1/2) is the nuclear norm of A B'. So no matrix square root is taken,
+    and singular covariances (N < d) do no harm.
     """
-    if min(len(x), len(y)) < 2:
-        raise UserError(f"the Fréchet distance needs at least 2 images on each side, not {len(x)} and {len(y)}")
-    a, b = _covariance_factor(x), _covariance_factor(y)
-    shift = np.square(x.mean(0) - y.mean(0)).sum()
+    a, b = x.factor, y.factor
+    shift = np.square(x.mean - y.mean).sum()
     nuclear_norm = np.linalg.norm(a @ b.T, "nuc")
     return max(0.0, float(shift + np.square(a).sum() + np.square(b).sum() - 2 * nuclear_norm))
 
 
-def _covariance_factor(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return A of at most d rows with A'A the covariance of x."""
-    a = (x.astype(np.float64) - x.mean(0, dtype=np.float64)) / np.sqrt(len(x) - 1)
-    return np.asarray(np.linalg.qr(a, mode="r")) if len(a) > a.shape[1] else a
+def frechet_distance(x: Features, y: Features) -> float:
+    """Return the squared Fréchet distance of features (N, d) and (M, d), at least 0: FID if they are Inception's."""
+    return gaussian_distance(fit_gaussian(x), fit_gaussian(y))
+
+
+def frechet_infinity(x: Features, reference: Gaussian, random: np.random.Generator) -> float:
+    """Return the distance that endlessly many images x (N, d) would have (Chong & Forsyth 2020, arXiv:1911.07023).
+
+    The bias of the distance is linear in 1/N, so a line through the distances of random parts of a quarter of x to all
+    of it is read off at 1/N = 0. Noise may carry it below 0. The bias of the reference's own size remains.
+    """
+    sizes = np.linspace(max(2, len(x) // 4), len(x), POINTS).astype(int)
+    parts = [x[random.choice(len(x), size, replace=False)] for size in sizes]
+    distances = [gaussian_distance(fit_gaussian(part), reference) for part in parts]
+    if sizes[0] == sizes[-1]:  # two images: no line to draw
+        return distances[-1]
+    return float(np.polyfit(1 / sizes, distances, 1)[1])

@@ -1,33 +1,112 @@
-"""Neighbourhoods of real images in feature space (Kynkäänniemi et al. 2019, arXiv:1904.06991)."""
+"""Neighbourhoods in feature space: fidelity, coverage and memorisation.
+
+Precision and recall: Kynkäänniemi et al. 2019, arXiv:1904.06991. Density and coverage: Naeem et al. 2020,
+arXiv:2002.09797. An image's neighbourhood is the open ball that reaches to its k-th nearest other image.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.distance import cdist
 
 from ganlib.errors import UserError
 
+Features = NDArray[np.float64]
+
 RADIUS_CAP = 95
-"""Percentile at which radii are capped, so that an outlier's huge neighbourhood declares nothing else valid."""
-BLOCK = 1024
-"""Rows compared at a time, so that memory stays bounded."""
+"""Percentile at which radii are capped for validity, so that an outlier's huge ball declares nothing else valid."""
+BLOCK = 8_000_000
+"""Distances held at a time, so that memory stays bounded."""
+SAME = 1e-10
+"""Squared distance, as a part of the squared length, under which two images are one: float32 features of one image
+differ by as much between batches."""
+ROUNDING = 1e-9
+"""Part of a squared radius that rounding may touch: what lies on the ball's edge must not fall inside."""
 
 
-def neighbour_radii(features: NDArray[np.float64], neighbours: int) -> NDArray[np.float64]:
-    """Return each image's distance to its k-th nearest other image, capped at the 95th percentile; (N, d) to (N,)."""
+class Neighbourhoods(NamedTuple):
+    """How N candidate images lie among M real ones."""
+
+    inside: NDArray[np.int64]
+    """(N,), number of real images in whose ball the candidate lies."""
+    valid: NDArray[np.bool_]
+    """(N,), whether it lies in the ball of any real image, radii capped at their 95th percentile."""
+    nearest: Features
+    """(N,), distance to the nearest real image."""
+    covered: NDArray[np.bool_]
+    """(M,), whether the real image's ball holds a candidate."""
+    recalled: NDArray[np.bool_]
+    """(M,), whether the real image lies in the ball of a candidate."""
+
+
+def squared_distances(x: Features, y: Features) -> Iterator[tuple[slice, Features]]:
+    """Yield squared Euclidean distances of (N, d) and (M, d) as blocks of rows; exactly 0 between equal images."""
+    x_squared, y_squared = np.einsum("nd,nd->n", x, x), np.einsum("md,md->m", y, y)
+    step = max(1, BLOCK // len(y))
+    for start in range(0, len(x), step):
+        rows = slice(start, start + step)
+        block = x[rows] @ y.T
+        block *= -2
+        block += y_squared
+        block += x_squared[rows, None]
+        block[block < SAME * x_squared[rows, None]] = 0
+        yield rows, block
+
+
+def neighbour_distances(features: Features, neighbours: int) -> Features:
+    """Return the sorted distances of each image to its k nearest other images, (N, d) to (N, k)."""
     if len(features) <= neighbours:
-        raise UserError(f"{len(features)} real images are too few for evaluate.neighbours = {neighbours}")
-    # partition's index `neighbours` is the k-th other image: index 0 is the image itself.
-    blocks = [np.partition(cdist(rows, features), neighbours)[:, neighbours] for rows in _blocks(features)]
-    radii = np.concatenate(blocks)
-    return np.minimum(radii, np.percentile(radii, RADIUS_CAP))
+        raise UserError(f"{len(features)} images are too few for evaluate.neighbours = {neighbours}: lower it")
+    nearest = np.empty((len(features), neighbours))
+    for rows, squared in squared_distances(features, features):
+        own = np.arange(len(features))[rows]
+        squared[np.arange(len(own)), own] = -1  # the image itself comes first
+        nearest[rows] = np.sort(np.partition(squared, neighbours, axis=1)[:, 1 : neighbours + 1], axis=1)
+    return np.sqrt(nearest)
 
 
-def inside_manifold(
-    candidates: NDArray[np.float64], features: NDArray[np.float64], radii: NDArray[np.float64]
-) -> NDArray[np.bool_]:
-    """Tell for each candidate (N, d) whether it lies strictly within the radius of any real image (M, d); (N,)."""
-    return np.concatenate([(cdist(rows, features) < radii).any(1) for rows in _blocks(candidates)])
+def compare(fake: Features, real: Features, fake_radii: Features, real_radii: Features) -> Neighbourhoods:
+    """Compare candidates (N, d) with real images (M, d), block by block; radii are those of each set in itself."""
+    inside, valid, nearest = np.empty(len(fake), np.int64), np.empty(len(fake), bool), np.empty(len(fake))
+    covered, recalled = np.zeros(len(real), bool), np.zeros(len(real), bool)
+    fake_balls, real_balls = _open_balls(fake_radii), _open_balls(real_radii)
+    valid_balls = np.minimum(real_balls, np.percentile(real_balls, RADIUS_CAP))
+    for rows, squared in squared_distances(fake, real):
+        within = squared < real_balls
+        inside[rows] = np.count_nonzero(within, axis=1)
+        valid[rows] = (squared < valid_balls).any(1)
+        nearest[rows] = np.sqrt(squared.min(1))
+        covered |= within.any(0)
+        recalled |= (squared < fake_balls[rows, None]).any(0)
+    return Neighbourhoods(inside, valid, nearest, covered, recalled)
 
 
-def _blocks(rows: NDArray[np.float64]) -> list[NDArray[np.float64]]:
-    return [rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK)]
+def precision(among: Neighbourhoods) -> float:
+    """Return the share, 0..1, of generated images in the ball of at least one real image (Kynkäänniemi 2019)."""
+    return float((among.inside > 0).mean())
+
+
+def recall(among: Neighbourhoods) -> float:
+    """Return the share, 0..1, of real images in the ball of at least one generated image (Kynkäänniemi 2019)."""
+    return float(among.recalled.mean())
+
+
+def density(among: Neighbourhoods, neighbours: int) -> float:
+    """Return the mean number of real balls around a generated image over k: 1 for identical sets (Naeem 2020)."""
+    return float(among.inside.mean() / neighbours)
+
+
+def coverage(among: Neighbourhoods) -> float:
+    """Return the share, 0..1, of real images whose ball holds a generated image (Naeem 2020)."""
+    return float(among.covered.mean())
+
+
+def expected_coverage(real: int, fake: int, neighbours: int) -> float:
+    """Return what coverage two sets of one distribution have on average: 1 - prod_{i=1..k} (N - i) / (N + M - i)."""
+    i = np.arange(1, neighbours + 1)
+    return float(1 - np.prod((real - i) / (real + fake - i)))
+
+
+def _open_balls(radii: Features) -> Features:
+    return np.square(radii) * (1 - ROUNDING)

@@ -5,63 +5,208 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ganlib.metrics.diversity import (
+    COVERED,
     Labelled,
     class_overlap,
     classes_covered,
     diversity_score,
     intra_class_diversity,
+    mean_diversity,
 )
-from ganlib.metrics.frechet import frechet_distance
-from ganlib.metrics.manifold import inside_manifold, neighbour_radii
+from ganlib.metrics.frechet import Gaussian, fit_gaussian, frechet_infinity, gaussian_distance
+from ganlib.metrics.intervals import half_sample_interval, share_interval
+from ganlib.metrics.kernel import kernel_distance
+from ganlib.metrics.manifold import (
+    Neighbourhoods,
+    compare,
+    coverage,
+    density,
+    expected_coverage,
+    neighbour_distances,
+    precision,
+    recall,
+)
+from ganlib.metrics.reference import Reference, into_bins
+from ganlib.metrics.repetition import support_size, unique_fraction
+
+FLOORS = ("fid", "fid_infinity", "kid_mean")
+"""Figures whose value for held-out images is a floor; of the others it is what real images reach."""
+
+Features = NDArray[np.float64]
+Figures = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    metrics: dict[str, Any]
+    metrics: Figures
     """Figure by name."""
     per_class: pd.DataFrame
-    """A row per class: class, real and generated share, diversity."""
+    """A row per class: shares among real and valid generated images, whether it is covered, its diversity."""
 
 
 def evaluate(
     fake: Labelled,
-    train: Labelled,
-    heldout: Labelled,
-    class_names: list[str],
+    reference: Reference,
+    heldout: Figures,
     *,
-    neighbours: int,
+    prefix: str,
     draws: int,
-    seed: int,
+    subsets: int,
+    random: np.random.Generator,
 ) -> Evaluation:
-    """Compare generated with real images in one feature space.
+    """Compare generated images with the reference in one feature space.
 
-    The training images are the reference; held-out images in the place of the generated ones give the floors.
+    `heldout` holds the figures of `heldout_figures`. Names of distances begin with `prefix`, so that distances of
+    different extractors share none.
     """
-    radii = neighbour_radii(train.features, neighbours)
-    is_valid = inside_manifold(fake.features, train.features, radii)
-    valid_fake = Labelled(features=fake.features[is_valid], classes=fake.classes[is_valid])
-    real_shares, fake_shares = train.shares(len(class_names)), valid_fake.shares(len(class_names))
-    spread = intra_class_diversity(
-        valid_fake, train, heldout, classes=len(class_names), draws=draws, random=np.random.default_rng(seed)
+    fake = into_bins(fake, reference.centres)
+    among = among_train(fake, reference)
+    per_class = class_table(fake.take(among.valid), reference, draws, random)
+    features, gaussian = fake.features, reference.gaussian
+    figures = distance_figures(features, reference.train.features, gaussian, prefix, random)
+    figures |= distance_interval(figures[f"{prefix}fid"], features, gaussian, prefix, subsets, random)
+    figures |= manifold_figures(among, reference) | diversity_figures(per_class, among.valid)
+    figures |= diversity_interval(figures["diversity_score"], fake, among.valid, reference, subsets, random)
+    figures |= repetition_figures(fake, among, reference, random)
+    return Evaluation(metrics=figures | against(figures, heldout, prefix), per_class=per_class)
+
+
+def heldout_figures(reference: Reference, prefix: str, random: np.random.Generator) -> Figures:
+    """Return what real held-out images score in the place of generated ones, named `..._floor` and `..._heldout`."""
+    heldout, train = reference.heldout.features, reference.train.features
+    distances = distance_figures(heldout, train, reference.gaussian, prefix, random)
+    reached = manifold_figures(among_train(reference.heldout, reference), reference)
+    floors = {f"{prefix}{name}_floor": distances[prefix + name] for name in FLOORS}
+    kept = ("precision", "recall", "density", "coverage", "valid", "nearest_train")
+    return floors | {f"{name}_heldout": reached[name] for name in kept}
+
+
+def among_train(images: Labelled, reference: Reference) -> Neighbourhoods:
+    """Place images among the training images."""
+    radii = neighbour_distances(images.features, reference.neighbours)[:, -1]
+    return compare(images.features, reference.train.features, radii, reference.radii)
+
+
+def distance_figures(
+    images: Features, train: Features, gaussian: Gaussian, prefix: str, random: np.random.Generator
+) -> Figures:
+    """Return the distances between distributions; `gaussian` is fitted to the training images."""
+    kid = kernel_distance(images, train, random)
+    return {
+        f"{prefix}fid": gaussian_distance(fit_gaussian(images), gaussian),
+        f"{prefix}fid_infinity": frechet_infinity(images, gaussian, random),
+        f"{prefix}kid_mean": kid.mean,
+        f"{prefix}kid_std": kid.std,
+    }
+
+
+def distance_interval(
+    whole: float, images: Features, gaussian: Gaussian, prefix: str, subsets: int, random: np.random.Generator
+) -> Figures:
+    """Return the interval around the Fréchet distance of all images."""
+
+    def distance(rows: NDArray[np.int64]) -> float:
+        return gaussian_distance(fit_gaussian(images[rows]), gaussian)
+
+    low, high = half_sample_interval(whole, distance, len(images), subsets, random)
+    return {f"{prefix}fid_low": low, f"{prefix}fid_high": high}
+
+
+def manifold_figures(among: Neighbourhoods, reference: Reference) -> Figures:
+    """Return fidelity, coverage and memorisation."""
+    valid = float(among.valid.mean())
+    low, high = share_interval(valid, len(among.valid))
+    return {
+        "precision": precision(among),
+        "recall": recall(among),
+        "density": density(among, reference.neighbours),
+        "coverage": coverage(among),
+        "coverage_expected": expected_coverage(len(among.covered), len(among.valid), reference.neighbours),
+        "nearest_train": float(np.median(among.nearest)),
+        "valid": valid,
+        "valid_low": low,
+        "valid_high": high,
+    }
+
+
+def class_table(valid: Labelled, reference: Reference, draws: int, random: np.random.Generator) -> pd.DataFrame:
+    """Return a row per class; the diversity of one that too few held-out images show is empty, and `judged` false."""
+    names, heldout = reference.class_names, reference.heldout
+    spread = intra_class_diversity(valid, heldout, reference.sigmas, draws=draws, random=random)
+    real, generated = reference.train.shares(len(names)), valid.shares(len(names))
+    counts = np.bincount(heldout.classes, minlength=len(names))
+    return pd.DataFrame(
+        {
+            "class": names,
+            "real": real,
+            "generated": generated,
+            "covered": generated >= COVERED * real,
+            "diversity": spread,
+            "heldout_images": counts,
+            "judged": ~np.isnan(spread),
+        }
     )
-    valid, overlap = float(is_valid.mean()), class_overlap(fake_shares, real_shares)
-    mean_spread = float(real_shares @ spread)
-    score = diversity_score(overlap, mean_spread, valid)
-    fid, floor = (frechet_distance(features, train.features) for features in (fake.features, heldout.features))
-    metrics = {
+
+
+def diversity_figures(per_class: pd.DataFrame, valid: NDArray[np.bool_]) -> Figures:
+    """Return the diversity score and what it is made of."""
+    real, generated, spread, judged = (
+        per_class[name].to_numpy() for name in ("real", "generated", "diversity", "judged")
+    )
+    overlap, mean_spread = class_overlap(generated, real), mean_diversity(spread, real)
+    score = diversity_score(overlap, mean_spread, float(valid.mean()))
+    return {
         "class_overlap": overlap,
-        "classes": int((real_shares > 0).sum()),
-        "classes_covered": classes_covered(fake_shares, real_shares),
+        "classes": int(np.count_nonzero(real)),
+        "classes_covered": classes_covered(generated, real),
+        "classes_judged": int(np.count_nonzero(judged)),
         "diversity_score": score,
-        "domain_fid": fid,
-        "domain_fid_floor": floor,
-        "domain_fid_over_floor": fid / floor,
         "intra_class_diversity": mean_spread,
         "mode_collapse": 1 - score,
-        "valid": valid,
-        "valid_heldout": float(inside_manifold(heldout.features, train.features, radii).mean()),
     }
-    per_class = pd.DataFrame({"class": class_names, "real": real_shares, "generated": fake_shares, "diversity": spread})
-    return Evaluation(metrics=metrics, per_class=per_class)
+
+
+def diversity_interval(
+    whole: float,
+    fake: Labelled,
+    valid: NDArray[np.bool_],
+    reference: Reference,
+    subsets: int,
+    random: np.random.Generator,
+) -> Figures:
+    """Return the interval around the score of all images; one draw a half, whose scatter is in the interval."""
+
+    def score(rows: NDArray[np.int64]) -> float:
+        per_class = class_table(fake.take(rows).take(valid[rows]), reference, 1, random)
+        return diversity_figures(per_class, valid[rows])["diversity_score"]
+
+    low, high = half_sample_interval(whole, score, len(valid), subsets, random, highest=1)
+    return {"diversity_score_low": low, "diversity_score_high": high}
+
+
+def repetition_figures(
+    fake: Labelled, among: Neighbourhoods, reference: Reference, random: np.random.Generator
+) -> Figures:
+    """Return how often the generator repeats itself and the training images."""
+    support = support_size(fake.features, reference.near, random)
+    return {
+        "copied_fraction": float((among.nearest <= reference.near).mean()),
+        "support": support.size,
+        "support_is_lower_bound": support.is_lower_bound,
+        "unique_fraction": unique_fraction(fake.features, reference.near),
+    }
+
+
+def against(figures: Figures, heldout: Figures, prefix: str) -> Figures:
+    """Return the held-out images' figures, and the generated ones' as multiples of them."""
+    ratios = {
+        f"{prefix}fid_over_floor": (f"{prefix}fid", f"{prefix}fid_floor"),
+        "coverage_over_heldout": ("coverage", "coverage_heldout"),
+        "nearest_train_over_heldout": ("nearest_train", "nearest_train_heldout"),
+        "valid_over_heldout": ("valid", "valid_heldout"),
+    }
+    known = {name: (figures[ours], heldout[theirs]) for name, (ours, theirs) in ratios.items()}
+    return heldout | {name: ours / theirs for name, (ours, theirs) in known.items() if theirs > 0}

@@ -6,17 +6,21 @@ import torch
 from torch import nn
 from torch.nn.functional import leaky_relu
 
+from ganlib.errors import UserError
 from ganlib.networks.weights import load_network
 
 FEATURES = 64
 """Length of the feature vector."""
+ROTATIONS = ["0 degrees", "90 degrees", "180 degrees", "270 degrees"]
+"""Classes of a judge of images without labels: how far an image was turned (Gidaris et al. 2018, arXiv:1803.07728)."""
 
 
 class Judge(nn.Module):
     """Images (N, channels, image_size, image_size) in [-1, 1] to class logits (N, classes)."""
 
-    def __init__(self, *, image_size: int, channels: int, classes: int):
+    def __init__(self, *, image_size: int, channels: int, class_names: list[str]):
         super().__init__()
+        self.image_shape, self.class_names = (channels, image_size, image_size), class_names
         self.convolutions = nn.ModuleList()
         self.norms = nn.ModuleList()
         for width in (32, 64, 128):
@@ -25,7 +29,7 @@ class Judge(nn.Module):
             channels, image_size = width, (image_size + 1) // 2
         self.hidden = nn.Linear(channels * image_size**2, FEATURES, bias=False)
         self.hidden_norm = nn.BatchNorm1d(FEATURES)
-        self.to_logits = nn.Linear(FEATURES, classes)
+        self.to_logits = nn.Linear(FEATURES, len(class_names))
 
     def features(self, images: torch.Tensor) -> torch.Tensor:
         """Return the (N, 64) non-negative features that distances between images are measured in."""
@@ -38,6 +42,28 @@ class Judge(nn.Module):
         return self.to_logits(self.features(images))
 
 
+def four_rotations(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return square images (N, C, H, H) turned by each of ROTATIONS, (4N, C, H, H), and which, (4N,)."""
+    turned = [torch.rot90(images, quarter, (2, 3)) for quarter in range(len(ROTATIONS))]
+    return torch.cat(turned), torch.arange(len(ROTATIONS)).repeat_interleave(len(images))
+
+
 def load_judge(folder: Path) -> Judge:
     """Rebuild the judge from judge.json and judge.safetensors, in evaluation mode."""
+    if not (folder / "judge.json").is_file():
+        raise UserError(f"{folder}: no judge there; run dvc repro judge, or name its folder with --judge")
     return load_network(folder, "judge", Judge)
+
+
+def check_judge(judge: Judge, image_shape: tuple[int, ...], class_names: list[str] | None = None) -> None:
+    """Raise UserError unless the judge was trained on images (C, H, W) of this shape and, if given, these classes."""
+    if judge.image_shape != tuple(image_shape):
+        raise UserError(
+            f"the judge was trained on images of (channels, height, width) {judge.image_shape}, these have "
+            f"{tuple(image_shape)}: run dvc repro judge on these, convert them, or use the inception extractor"
+        )
+    if class_names is not None and judge.class_names != (class_names or ROTATIONS):
+        raise UserError(
+            f"the judge was trained on other classes ({', '.join(judge.class_names)}) than the data's "
+            f"({', '.join(class_names) or 'no labels'}): run dvc repro judge"
+        )

@@ -23,15 +23,22 @@ class Figure(NamedTuple):
 
 def headline(metrics: Mapping[str, Any]) -> list[Figure]:
     """Return the figures that a reader looks for first, each with what it is to be held against."""
-    multiple, floor = metrics["domain_fid_over_floor"], metrics["domain_fid_floor"]
-    against = f"{multiple:.1f} times the floor of {floor:.2f}; lower is better"
+    fid, name = ("fid", "FID") if "fid" in metrics else ("domain_fid", "Domain FID")
+    multiple, floor = metrics[f"{fid}_over_floor"], metrics[f"{fid}_floor"]
+    against = f"{_interval(metrics, fid, '.2f')}; {multiple:.1f} times the floor of {floor:.2f}; lower is better"
+    diverse = f"{_interval(metrics, 'diversity_score', '.2f')}; of 1; mode collapse is 1 less this"
+    valid = f"{_interval(metrics, 'valid', '.0%')}; held-out real images reach {metrics['valid_heldout']:.0%}"
     covered = f"{metrics['classes_covered']} of {metrics['classes']}"
     return [
-        Figure("Domain FID", f"{metrics['domain_fid']:.2f}", against),
-        Figure("Diversity score", f"{metrics['diversity_score']:.2f}", "of 1; mode collapse is 1 less this"),
-        Figure("Valid share", f"{metrics['valid']:.0%}", f"held-out real images reach {metrics['valid_heldout']:.0%}"),
+        Figure(name, f"{metrics[fid]:.2f}", against),
+        Figure("Diversity score", f"{metrics['diversity_score']:.2f}", diverse),
+        Figure("Valid share", f"{metrics['valid']:.0%}", valid),
         Figure("Classes covered", covered, "a class counts from a tenth of its real share"),
     ]
+
+
+def _interval(metrics: Mapping[str, Any], name: str, form: str) -> str:
+    return f"95 % within {metrics[f'{name}_low']:{form}} to {metrics[f'{name}_high']:{form}}"
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

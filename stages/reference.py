@@ -1,0 +1,71 @@
+"""Measure the real images: everything that an evaluation compares generated ones with."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ganlib.console import run
+from ganlib.params import load_params
+
+
+def main(
+    prepared: Annotated[Path, typer.Argument(help="Folder that prepare made.")],
+    judge: Annotated[Path, typer.Argument(help="Folder that judge made.")],
+    out: Annotated[Path, typer.Option(help="Folder for features, statistics, floors and protocol.")],
+) -> None:
+    """Take the features of the real images, and what held-out ones score in the place of generated ones."""
+    params = load_params()
+    import numpy as np
+    import pandas as pd
+
+    from ganlib.datasets.packed import read_meta, read_split
+    from ganlib.files import rounded, whole_folder, write_json
+    from ganlib.metrics.features import check_images, describe_images, judge_confusion, load_extractor
+    from ganlib.metrics.reference import build_reference, save_reference
+    from ganlib.metrics.summary import heldout_figures
+    from ganlib.networks.judge import check_judge, load_judge
+    from ganlib.seeding import pin_arithmetic, random_generator, resolve_device
+
+    pin_arithmetic(params.threads)
+    device = resolve_device(params.device)
+    random = np.random.default_rng(random_generator(params.seed, "reference").initial_seed())
+    meta, train, heldout = read_meta(prepared), read_split(prepared, "train"), read_split(prepared, "heldout")
+    for name, split in (("train", train), ("heldout", heldout)):
+        check_images(split.images, f"{prepared}, {name} split")
+    network, weights = load_judge(judge), params.evaluate.inception_weights
+    check_judge(network, train.images.shape[1:], meta["class_names"])
+    extractor = load_extractor(params.evaluate.extractor, judge, Path(weights) if weights else None)
+    reference = build_reference(
+        describe_images(train.images, extractor, device),
+        describe_images(heldout.images, extractor, device),
+        meta["class_names"],
+        neighbours=params.evaluate.neighbours,
+        bins=params.evaluate.bins,
+        random=random,
+    )
+    if meta["class_names"] and reference.centres is not None:
+        print("WARNING: no class has 20 held-out images: bins of features take their place", file=sys.stderr)
+    asked, judged = judge_confusion(network, heldout.images, heldout.labels, device)
+    figures = heldout_figures(reference, extractor.prefix, random) | {"judge_accuracy": float((asked == judged).mean())}
+    protocol = extractor.protocol | {
+        "protocol_classes": "judge" if reference.centres is None else f"{len(reference.centres)} bins",
+        "protocol_data_sha256": meta["sha256"]["train"],
+        "protocol_heldout": len(heldout.images),
+        "protocol_neighbours": params.evaluate.neighbours,
+        "protocol_reference": len(train.images),
+        "protocol_reference_split": "train",
+        "protocol_resize": meta["resize"],
+    }
+    with whole_folder(out) as folder:
+        save_reference(folder, reference)
+        write_json(folder / "protocol.json", protocol)
+        write_json(folder / "heldout.json", rounded(figures))
+        names = np.array(network.class_names)
+        confusion = pd.DataFrame({"asked": names[asked], "judged": names[judged]})
+        confusion.to_csv(folder / "confusion.csv", index=False)
+
+
+if __name__ == "__main__":
+    run(lambda: typer.run(main))

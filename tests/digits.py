@@ -1,0 +1,111 @@
+"""Real digits, halved, a judge trained on the first half, and generators with known faults."""
+
+from collections.abc import Callable
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+from ganlib.datasets.pack import prepare_image
+from ganlib.datasets.sources import digits
+from ganlib.metrics.diversity import Labelled
+from ganlib.metrics.features import Extractor, content_order, describe_images
+from ganlib.metrics.reference import Reference, build_reference
+from ganlib.metrics.summary import Figures, evaluate, heldout_figures
+from ganlib.networks.judge import ROTATIONS, Judge, four_rotations
+from ganlib.seeding import seeded_weights
+from ganlib.training.judge import train_judge
+
+CPU = torch.device("cpu")
+SIZE = 32
+EPOCHS = 12
+NAMES = [str(digit) for digit in range(10)]
+
+Images = NDArray[np.uint8]
+
+
+class Half(NamedTuple):
+    images: Images
+    labels: NDArray[np.int64]
+
+
+@cache
+def halves() -> tuple[Half, Half]:
+    """Return training and held-out digits, drawn by content."""
+    examples = list(digits().examples)
+    images = np.stack([prepare_image(image, SIZE, 1) for image, _ in examples])
+    labels = np.array([label for _, label in examples])
+    order = content_order(images)
+    train, heldout = (Half(images[rows], labels[rows]) for rows in (order[0::2], order[1::2]))
+    return train, heldout
+
+
+@cache
+def judge_of_digits(labelled: bool = True) -> Judge:
+    """Train a judge of the digits' classes, or of their rotations; seconds."""
+    torch.set_num_threads(1)
+    images, labels = torch.from_numpy(halves()[0].images), torch.from_numpy(halves()[0].labels)
+    if not labelled:
+        images, labels = four_rotations(images)
+    with seeded_weights(0, "judge"):
+        judge = Judge(image_size=SIZE, channels=1, class_names=NAMES if labelled else ROTATIONS)
+    epochs = EPOCHS if labelled else EPOCHS // 3
+    train_judge(judge, images, labels, epochs=epochs, seed=0, device=CPU, report=lambda _: None)
+    return judge
+
+
+def describe(images: Images, labelled: bool = True) -> Labelled:
+    return describe_images(images, Extractor(judge_of_digits(labelled), None, "domain_", {}), CPU)
+
+
+def without(*missing: int) -> Callable[[], Images]:
+    return lambda: halves()[0].images[~np.isin(halves()[0].labels, missing)]
+
+
+def repeated(*rows: int) -> Images:
+    """Draw 900 times among some training images."""
+    return halves()[0].images[np.random.default_rng(0).choice(rows, 900)]
+
+
+def first_of_each_class() -> list[int]:
+    return [int(np.argmax(halves()[0].labels == label)) for label in range(10)]
+
+
+GENERATORS: dict[str, Callable[[], Images]] = {
+    "identical": lambda: halves()[0].images,
+    "held-out": lambda: halves()[1].images,
+    "1 class missing": without(0),
+    "3 classes missing": without(0, 1, 2),
+    "5 classes missing": without(0, 1, 2, 3, 4),
+    "9 classes missing": without(*range(9)),
+    "400 images repeated": lambda: repeated(*range(400)),
+    "100 images repeated": lambda: repeated(*range(100)),
+    "one image per class": lambda: repeated(*first_of_each_class()),
+    "one image": lambda: repeated(0),
+    "blurred": lambda: gaussian_filter(halves()[1].images, (0, 0, 1.5, 1.5)),
+    "shifted by 3 px": lambda: np.roll(halves()[1].images, 3, axis=2),
+    "uniform noise": lambda: np.random.default_rng(0).integers(0, 256, (900, 1, SIZE, SIZE), dtype=np.uint8),
+}
+
+
+@cache
+def reference_of_digits(labelled: bool = True) -> tuple[Reference, Figures]:
+    train, heldout = (describe(half.images, labelled) for half in halves())
+    random = np.random.default_rng(0)
+    reference = build_reference(train, heldout, NAMES if labelled else [], neighbours=5, bins=10, random=random)
+    return reference, heldout_figures(reference, "domain_", random)
+
+
+@cache
+def figures_of(generator: str, labelled: bool = True) -> Figures:
+    """Evaluate one of the generators."""
+    return figures_of_images(GENERATORS[generator](), labelled)
+
+
+def figures_of_images(images: Images, labelled: bool = True) -> Figures:
+    random = np.random.default_rng(0)
+    fake, real = describe(images, labelled), reference_of_digits(labelled)
+    return evaluate(fake, *real, prefix="domain_", draws=5, subsets=10, random=random).metrics
