@@ -94,8 +94,8 @@ def weigh_memory() -> None:
             command = [sys.executable, "-c", MEASURE, str(archive), str(archive.with_suffix(""))]
             output = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
             seconds, before, most, worker = map(float, output.split())
-            memory = f"{before / 1024:>12.0f} {most / 1024:>13.0f} {worker / 1024:>18.0f}"
-            print(f"{count:>6} {count / seconds:>24.0f} {memory}")
+            sizes = f"{before / 1024:>12.0f} {most / 1024:>13.0f} {worker / 1024:>26.0f}"
+            print(f"{count:>6} {count / seconds:>24.0f} {sizes}")
 
 
 if __name__ == "__main__":

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from scipy.ndimage import gaussian_filter
+from sklearn.datasets import load_digits
 
-from ganlib.datasets.pack import prepare_image
-from ganlib.datasets.sources import digits
 from ganlib.metrics.diversity import Labelled
 from ganlib.metrics.features import Extractor, content_order, describe_images
 from ganlib.metrics.reference import Reference, build_reference
@@ -35,9 +35,9 @@ class Half(NamedTuple):
 @cache
 def halves() -> tuple[Half, Half]:
     """Return training and held-out digits, drawn by content."""
-    examples = list(digits().examples)
-    images = np.stack([prepare_image(image, SIZE, 1) for image, _ in examples])
-    labels = np.array([label for _, label in examples])
+    pixels, labels = load_digits(return_X_y=True)
+    small = (Image.fromarray(image) for image in np.rint(pixels.reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8))
+    images = np.stack([np.asarray(image.resize((SIZE, SIZE), Image.Resampling.BICUBIC))[None] for image in small])
     order = content_order(images)
     train, heldout = (Half(images[rows], labels[rows]) for rows in (order[0::2], order[1::2]))
     return train, heldout

@@ -147,7 +147,7 @@ def bad_files() -> Iterator[tuple[str, bytes, str, bool]]:
     yield "line.png", encoded(picture(0, (1000, 1))), "1000x1 pixels: a side is shorter than 4", True
 
 
-@pytest.mark.parametrize(("name", "content", "reason", "counts"), bad_files(), ids=lambda value: str(value)[:20])
+@pytest.mark.parametrize(("name", "content", "reason", "counts"), list(bad_files()), ids=lambda value: str(value)[:20])
 def test_a_file_that_cannot_be_taken_gets_a_reason(name: str, content: bytes, reason: str, counts: bool):
     (outcome,) = prepare_chunk([Example(name, None, content)], RECIPE)
     assert isinstance(outcome, Rejected)

@@ -109,15 +109,16 @@ def _unfit(entry: "os.DirEntry[str]", root: Path) -> str | None:
 
 def _zip_source(path: Path) -> Source:
     with zipfile.ZipFile(path) as archive:
-        members = sorted((member for member in archive.infolist() if not member.is_dir()), key=lambda m: m.filename)
-    class_names, label = find_classes(name for name in (_slashed(m.filename) for m in members) if not _unsafe(name))
+        names = [_slashed(member.filename) for member in archive.infolist() if not member.is_dir()]
+    class_names, label = find_classes(name for name in names if not _unsafe(name))
 
     def examples() -> Iterator[Example | Rejected]:
         with zipfile.ZipFile(path) as archive:
-            for member in members:
-                yield _read_zip(archive, member, label)
+            for member in sorted(archive.infolist(), key=lambda member: member.filename):
+                if not member.is_dir():
+                    yield _read_zip(archive, member, label)
 
-    return Source(f"data.path = {path}", [_printable(name) for name in class_names], len(members), examples())
+    return Source(f"data.path = {path}", [_printable(name) for name in class_names], len(names), examples())
 
 
 def _read_zip(archive: zipfile.ZipFile, member: zipfile.ZipInfo, label: Label) -> Example | Rejected:
