@@ -91,6 +91,16 @@ def test_grey_images_are_replicated_and_batches_do_not_matter(tmp_path: Path, mo
     assert np.allclose(inception_features(network, grey.repeat(3, 1), CPU), features, rtol=1e-4, atol=1e-5)
 
 
+def test_two_images_suffice_for_distances():
+    from ganlib.metrics.plain import Settings, compare_sets
+    from tests.digits import describe
+
+    settings = Settings(neighbours=5, bins=10, draws=1, subsets=2)
+    fake, real = (describe(half.images[:2]) for half in halves())
+    figures = compare_sets(fake, real, NAMES, "domain_", settings, np.random.default_rng(0))
+    assert {"domain_fid", "domain_kid_mean"} <= set(figures) and "recall" not in figures
+
+
 def test_a_folder_an_archive_and_an_array_are_read_alike(tmp_path: Path):
     images = colours(5, 0)
     folder = write_pngs(tmp_path / "folder", images)

@@ -48,7 +48,7 @@ def test_two_clones_agree_byte_for_byte(reproduced: Path, tmp_path: Path):
 
 def test_an_experiment_trains_again_but_prepares_and_judges_not(reproduced: Path):
     result = run(["dvc", "exp", "run", "-n", "slow", "-S", "lr=1e-5"], reproduced)
-    for stage in ("prepare", "judge"):
+    for stage in ("prepare", "judge", "reference"):
         assert f"Stage '{stage}' didn't change, skipping" in result.stdout
     for stage in ("train", "sample", "evaluate", "report"):
         assert f"Running stage '{stage}'" in result.stdout
@@ -57,7 +57,7 @@ def test_an_experiment_trains_again_but_prepares_and_judges_not(reproduced: Path
     assert "slow" in run(["dvc", "exp", "show", "--csv"], reproduced).stdout
     run(["dvc", "plots", "diff", "HEAD"], reproduced)
     page = (reproduced / "dvc_plots/index.html").read_text()
-    assert all(name in page for name in ("d_loss", "d_real", "generated", "grid.png"))
+    assert all(name in page for name in ("d_loss", "d_real", "generated", "judged", "grid.png"))
     run(["git", "restore", "-q", "-SW", "."], reproduced)
     back = run(["dvc", "repro"], reproduced).stdout
     assert "Running stage 'train'" not in back

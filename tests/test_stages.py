@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 from typer import Typer
 from typer.testing import CliRunner
@@ -17,7 +18,7 @@ from ganlib.errors import UserError
 from ganlib.files import read_json, sha256_of, write_json
 from ganlib.networks.judge import ROTATIONS
 from ganlib.params import Params, Section, load_params
-from tests.conftest import small_params
+from tests.conftest import edit_params, small_params
 from tests.test_params import STAGES
 from tests.test_structure import PIPELINE
 
@@ -117,8 +118,6 @@ def test_prepared_data_is_packed_and_described(pipeline: tuple[Path, dict[str, s
 
 
 def test_samples_are_made_from_the_weights_alone(pipeline: tuple[Path, dict[str, set[str]]]):
-    import torch
-
     from ganlib.networks.families import load_generator
     from ganlib.sampling import generate
 
@@ -166,6 +165,8 @@ def test_images_without_labels_go_through_every_stage_of_the_evaluation(
 
     shutil.copytree(pipeline[0], tmp_path / "unlabelled")
     monkeypatch.chdir(tmp_path / "unlabelled")
+    quick = {"threads": "1", "evaluate.judge_epochs": "1"}
+    Path("params.yaml").write_text(edit_params(Path("params.yaml").read_text(), quick))
     meta = Path("data/prepared/meta.json")
     write_json(meta, read_json(meta) | {"class_names": []})
     labelled = packed.read_split
@@ -176,6 +177,31 @@ def test_images_without_labels_go_through_every_stage_of_the_evaluation(
     assert metrics["protocol_classes"] == "8 bins" and 0 <= metrics["diversity_score"] <= 1
     assert pd.read_csv("metrics/classes.csv")["class"].tolist() == [f"bin {index}" for index in range(8)]
     assert set(pd.read_csv("metrics/confusion.csv")["asked"]) == set(ROTATIONS)
+
+
+def test_with_inception_the_figures_have_names_of_their_own(
+    pipeline: tuple[Path, dict[str, set[str]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    class Pooled(torch.nn.Module):
+        """Stand in for Inception, which takes a second for ten images."""
+
+        def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
+            return [torch.nn.functional.adaptive_avg_pool2d(images, 4).flatten(1)[:, :, None, None]]
+
+    shutil.copytree(pipeline[0], tmp_path / "inception")
+    monkeypatch.chdir(tmp_path / "inception")
+    Path("weights.pth").write_bytes(b"any")
+    chosen = {"evaluate.extractor": "inception", "evaluate.inception_weights": "weights.pth"}
+    Path("params.yaml").write_text(edit_params(Path("params.yaml").read_text(), chosen))
+    monkeypatch.setattr("ganlib.metrics.features.load_inception", lambda path: Pooled())
+    for stage in ("reference", "evaluate", "report"):
+        invoke(stage, *arguments_of(stage))
+    metrics = read_json(Path("metrics/evaluate.json"))
+    assert not [name for name in metrics if name.startswith("domain_")]
+    assert {"fid", "fid_floor", "fid_infinity", "kid_mean", "kid_std"} <= set(metrics)
+    assert metrics["undersampled"] and metrics["protocol_classes"] == "judge"
+    assert metrics["protocol_extractor_sha256"] == sha256_of(Path("weights.pth"))
+    assert "<dt>FID</dt>" in Path("report/index.html").read_text()
 
 
 def test_the_report_needs_no_network_and_holds_its_pictures(pipeline: tuple[Path, dict[str, set[str]]]):

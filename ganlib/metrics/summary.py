@@ -106,7 +106,9 @@ def distance_figures(
 def distance_interval(
     whole: float, images: Features, gaussian: Gaussian, prefix: str, subsets: int, random: np.random.Generator
 ) -> Figures:
-    """Return the interval around the Fréchet distance of all images."""
+    """Return the interval around the Fréchet distance of all images; none under 4, whose halves are no sets."""
+    if len(images) < 4:
+        return {}
 
     def distance(rows: NDArray[np.int64]) -> float:
         return gaussian_distance(fit_gaussian(images[rows]), gaussian)
