@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from safetensors import SafetensorError
-from safetensors.torch import load_model, save_file
+from safetensors.torch import load_model, save
 from torch import nn
 
 from ganlib.errors import UserError
@@ -17,7 +17,7 @@ Network = TypeVar("Network", bound=nn.Module)
 def save_network(folder: Path, name: str, network: nn.Module, config: dict[str, Any]) -> None:
     """Write `name`.safetensors and `name`.json into a folder."""
     tensors = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
-    save_file(tensors, folder / f"{name}.safetensors")
+    (folder / f"{name}.safetensors").write_bytes(save(tensors))  # save_file would let only its owner read it
     write_json(folder / f"{name}.json", config)
 
 
