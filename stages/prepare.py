@@ -53,6 +53,9 @@ def main(
     counts = {f"{name}_images": count for name, count in meta["counts"].items()}
     tallied = {name: meta[name] for name in ("duplicates_dropped", "read", "rejected")}
     write_json(metrics, {**counts, **tallied, "classes": len(source.class_names)})
+    print(*(f"{name}: {count}" for name, count in (counts | tallied).items()), sep=", ")
+    if packed.rejected:
+        print(f"Rejected files, with reasons: {out / 'rejected.csv'}")
 
 
 if __name__ == "__main__":

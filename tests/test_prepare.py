@@ -34,9 +34,11 @@ def _work_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def test_prepare_packs_a_folder_and_says_what_it_left_out(tmp_path: Path):
+def test_prepare_packs_a_folder_and_says_what_it_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     tree(pets() | {"cats/broken.png": b"x", "cats/twin.png": encoded(picture(0))}, tmp_path / "my pets")
     prepare(tmp_path, dataset="folder", path="my pets", channels=3, image_size=16, heldout=0.4)
+    said = capsys.readouterr().out
+    assert "duplicates_dropped: 1, read: 14, rejected: 1" in said and "data/prepared/rejected.csv" in said
     out = tmp_path / "data/prepared"
     labels = [f"{name}_labels.npy" for name in SPLITS]
     images = [f"{name}_images.npy" for name in SPLITS]
