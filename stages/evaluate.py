@@ -55,10 +55,9 @@ def samples(
     bar = params.evaluate.min_judge_accuracy
     notes = notes_on(protocol) | {"judge_reliable": heldout["judge_accuracy"] >= bar}
     if not notes["judge_reliable"]:
-        print(
-            f"WARNING: the judge's held-out accuracy {heldout['judge_accuracy']:.3f} is under {bar}:", file=sys.stderr
-        )
-        print("do not rely on these figures; raise evaluate.judge_epochs", file=sys.stderr)
+        accuracy = f"{heldout['judge_accuracy']:.3f} on held-out images, under evaluate.min_judge_accuracy = {bar}"
+        print(f"WARNING: the judge's accuracy is {accuracy}: do not rely on these figures", file=sys.stderr)
+        print("Raise evaluate.judge_epochs, or give more images", file=sys.stderr)
     write_json(metrics, rounded(result.metrics) | notes | protocol)
     with whole_file(classes) as partial:
         result.per_class.to_csv(partial, index=False, float_format="%.6g")
