@@ -1,6 +1,9 @@
 """What several tests share: a small params file, and one run of every stage with it."""
 
 import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: tests run side by side, and idle threads spin
+
 import shutil
 import subprocess
 import sys

@@ -137,7 +137,7 @@ def broken_folder(path: Path) -> None:
     [
         (lambda path: None, "no such folder or file"),
         (lambda path: path.mkdir(), "no images there"),
-        (text_file, "neither a folder of images nor"),
+        (text_file, "neither a folder nor a zip or tar archive"),
         (mixed_folder, r"differ in size or channels \(32x32x3 and, in .*small.png, 16x16x3\): convert"),
         (broken_folder, "broken.png: not a readable image .*: replace or delete it"),
     ],

@@ -25,20 +25,21 @@ BROKEN_ARCHIVE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAErr
 Label = Callable[[str], int | None]
 
 
-def tree_source(path: Path) -> Source:
-    """Open a folder or an archive; raise UserError when it is neither."""
+def tree_source(path: Path, origin: str | None = None) -> Source:
+    """Open a folder or an archive, called `origin` in errors; raise UserError when it is neither."""
+    origin = origin or f"data.path = {path}"
     if path.is_dir():
-        return _folder_source(path)
+        return _folder_source(path, origin)
     if not path.is_file():
-        raise UserError(f"data.path = {path}: there is no such folder or file")
+        raise UserError(f"{origin}: there is no such folder or file")
     try:
         if zipfile.is_zipfile(path):
-            return _zip_source(path)
+            return _zip_source(path, origin)
         if tarfile.is_tarfile(path):
-            return _tar_source(path)
+            return _tar_source(path, origin)
     except BROKEN_ARCHIVE as error:
-        raise _damaged(path, error) from None
-    raise UserError(f"data.path = {path}: neither a folder nor a zip or tar archive that can be read")
+        raise _damaged(origin, error) from None
+    raise UserError(f"{origin}: neither a folder nor a zip or tar archive that can be read")
 
 
 def find_classes(names: Iterable[str]) -> tuple[list[str], Label]:
@@ -66,13 +67,13 @@ def find_classes(names: Iterable[str]) -> tuple[list[str], Label]:
     return class_names, label
 
 
-def _folder_source(root: Path) -> Source:
+def _folder_source(root: Path, origin: str) -> Source:
     found = sorted(_walk(root), key=lambda item: item.name if isinstance(item, Rejected) else item)
     class_names, label = find_classes(item for item in found if isinstance(item, str))
     examples = (
         item if isinstance(item, Rejected) else Example(_printable(item), label(item), root / item) for item in found
     )
-    return Source(f"data.path = {root}", [_printable(name) for name in class_names], len(found), examples)
+    return Source(origin, [_printable(name) for name in class_names], len(found), examples)
 
 
 def _walk(root: Path) -> Iterator[str | Rejected]:
@@ -107,7 +108,7 @@ def _unfit(entry: "os.DirEntry[str]", root: Path) -> str | None:
     return None if entry.is_dir() or entry.is_file() else "not a regular file"
 
 
-def _zip_source(path: Path) -> Source:
+def _zip_source(path: Path, origin: str) -> Source:
     with zipfile.ZipFile(path) as archive:
         names = [_slashed(member.filename) for member in archive.infolist() if not member.is_dir()]
     class_names, label = find_classes(name for name in names if not _unsafe(name))
@@ -118,7 +119,7 @@ def _zip_source(path: Path) -> Source:
                 if not member.is_dir():
                     yield _read_zip(archive, member, label)
 
-    return Source(f"data.path = {path}", [_printable(name) for name in class_names], len(names), examples())
+    return Source(origin, [_printable(name) for name in class_names], len(names), examples())
 
 
 def _read_zip(archive: zipfile.ZipFile, member: zipfile.ZipInfo, label: Label) -> Example | Rejected:
@@ -135,7 +136,7 @@ def _read_zip(archive: zipfile.ZipFile, member: zipfile.ZipInfo, label: Label) -
         return Rejected(_printable(name), f"cannot be unpacked: {_flat(error)}")
 
 
-def _tar_source(path: Path) -> Source:
+def _tar_source(path: Path, origin: str) -> Source:
     """Read a tar from front to end, twice: a compressed one cannot be read in another order."""
     names = [_slashed(member.name) for member in _members(path)]
     class_names, label = find_classes(name for name in names if not _unsafe(name))
@@ -146,9 +147,9 @@ def _tar_source(path: Path) -> Source:
                 for member in _files(archive):
                     yield _read_tar(archive, member, label)
         except BROKEN_ARCHIVE as error:
-            raise _damaged(path, error) from None
+            raise _damaged(origin, error) from None
 
-    return Source(f"data.path = {path}", [_printable(name) for name in class_names], len(names), examples())
+    return Source(origin, [_printable(name) for name in class_names], len(names), examples())
 
 
 def _members(path: Path) -> Iterator[tarfile.TarInfo]:
@@ -196,8 +197,8 @@ def _printable(name: str) -> str:
     return name.encode("utf-8", "backslashreplace").decode()  # a name on disk may be any bytes
 
 
-def _damaged(path: Path, error: Exception) -> UserError:
-    return UserError(f"data.path = {path}: the archive is damaged or cut off ({_flat(error)}); get it again")
+def _damaged(origin: str, error: Exception) -> UserError:
+    return UserError(f"{origin}: the archive is damaged or cut off ({_flat(error)}); get it again")
 
 
 def _flat(error: Exception) -> str:
