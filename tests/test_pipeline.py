@@ -91,6 +91,7 @@ def test_a_killed_training_leaves_nothing_half_written(reproduced: Path, tmp_pat
         cwd=folder,
         env=os.environ | {"PATH": path},
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # as in a terminal, wherever tests run
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
