@@ -51,7 +51,8 @@ def load_inception(path: Path) -> inception.InceptionV3:
         state: Any = torch.load(path, map_location="cpu", weights_only=True)
         # The constructor downloads, and has no parameter for a file.
         inception.load_state_dict_from_url = lambda *_, **__: state
-        return inception.InceptionV3([inception.InceptionV3.BLOCK_INDEX_BY_DIM[FEATURES]]).eval()
+        network = inception.InceptionV3([inception.InceptionV3.BLOCK_INDEX_BY_DIM[FEATURES]]).eval()
+        return network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # 1.6 times as fast
     except Exception as error:  # torch.load raises whatever the bytes lead to
         reason = (str(error) or type(error).__name__).splitlines()[0][:100]
         raise UserError(
