@@ -14,7 +14,7 @@ from ganlib.latent import draw_latents
 from ganlib.losses import LOSSES
 from ganlib.networks.dcgan import Discriminator, Generator
 from ganlib.seeding import pin_arithmetic
-from ganlib.training.loop import build_gan, computes_in_bf16
+from ganlib.training.loop import build_gan, precision_of
 from ganlib.training.step import Batch, Recipe, train_step
 
 CPU = torch.device("cpu")
@@ -39,7 +39,7 @@ def our_step(image_size: int, channels: int, images: torch.Tensor) -> Callable[[
         d_steps=1,
         translation=0,
         noise=0,
-        bf16=computes_in_bf16("auto", CPU),
+        bf16=precision_of("auto", CPU) == "bf16",
     )
     random = torch.Generator().manual_seed(0)
     images = images.contiguous(memory_format=torch.channels_last)

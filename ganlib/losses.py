@@ -4,10 +4,12 @@ D's side takes (real_logits, fake_logits, real_labels, fake_labels), all (N,), a
 but for smoothing and flips, and losses without labels leave them aside. G's side takes fake_logits (N,).
 """
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
+from scipy.special import xlogy
 from torch import Tensor, nn
 from torch.nn.functional import relu, softplus
 
@@ -68,6 +70,18 @@ LOSSES = {
     "hinge": Loss(hinge_d_loss, mean_g_loss),
     "wasserstein": Loss(wasserstein_d_loss, mean_g_loss),
 }
+
+
+def smallest_d_loss(name: str, real_label: float, label_flip: float) -> float:
+    """Return what D's loss can fall to on average, given the mean label of real images and the share flipped."""
+    if name == "wasserstein":
+        return -math.inf
+    if name == "hinge":
+        return 0.0
+    mean_labels = real_label * (1 - label_flip), label_flip
+    if name == "least_squares":
+        return 0.5 * label_flip * (1 - label_flip) * (real_label**2 + 1)
+    return sum(-xlogy(label, label) - xlogy(1 - label, 1 - label) for label in mean_labels)
 
 
 def r1_penalty(real_logits: Tensor, real_images: Tensor) -> Tensor:

@@ -150,6 +150,14 @@ class TrainParams(Section):
     """Steps between two rows of the history."""
     checkpoint_every: Annotated[Int, Field(ge=1)]
     """Steps between two checkpoints, from which a killed run goes on."""
+    evaluate_every: Annotated[Int, Field(ge=1)]
+    """Steps between two evaluations of the moving average by the judge, from which the best weights are chosen."""
+    evaluate_count: Annotated[Int, Field(ge=100)]
+    """Images generated for each of them."""
+    on_collapse: Literal["warn", "stop", "restore_best"]
+    """At a collapse: go on, `stop`, or go back to the best weights with half the learning rate, up to three times."""
+    publish: Literal["best", "final"]
+    """Weights that are published: those of the lowest domain FID on held-out images, or the last."""
 
 
 class SampleParams(Section):

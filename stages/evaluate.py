@@ -16,12 +16,14 @@ app = typer.Typer(help=__doc__)
 def samples(
     reference: Annotated[Path, typer.Argument(help="Folder that reference made.")],
     judge: Annotated[Path, typer.Argument(help="Folder that judge made.")],
-    model: Annotated[Path, typer.Argument(help="Folder that train made; its history is copied beside the metrics.")],
+    model: Annotated[Path, typer.Argument(help="Folder that train made; its curves are copied beside the metrics.")],
     generated: Annotated[Path, typer.Argument(help="Folder that sample made.")],
     metrics: Annotated[Path, typer.Option(help="JSON file for the figures and their protocol.")],
     classes: Annotated[Path, typer.Option(help="CSV file for the figures of each class.")],
     confusion: Annotated[Path, typer.Option(help="CSV file for each held-out image's class, asked for and judged.")],
-    history: Annotated[Path, typer.Option(help="CSV file for the training history.")],
+    curves: Annotated[
+        Path, typer.Option(help="Folder for the training's history, evaluations and alarms, as CSV files.")
+    ],
 ) -> None:
     """Measure quality, diversity and mode collapse of what the sample stage made."""
     params = load_params()
@@ -58,10 +60,11 @@ def samples(
         accuracy = f"{heldout['judge_accuracy']:.3f} on held-out images, under evaluate.min_judge_accuracy = {bar}"
         print(f"WARNING: the judge's accuracy is {accuracy}: do not rely on these figures", file=sys.stderr)
         print("Raise evaluate.judge_epochs, or give more images", file=sys.stderr)
-    write_json(metrics, rounded(result.metrics) | notes | protocol)
+    write_json(metrics, rounded(result.metrics) | read_json(model / "training.json") | notes | protocol)
     with whole_file(classes) as partial:
         result.per_class.to_csv(partial, index=False, float_format="%.6g")
-    for source, target in ((reference / "confusion.csv", confusion), (model / "history.csv", history)):
+    copies = {model / name: curves / name for name in ("history.csv", "evaluations.csv", "alarms.csv")}
+    for source, target in (copies | {reference / "confusion.csv": confusion}).items():
         with whole_file(target) as partial:
             partial.write_bytes(source.read_bytes())
 

@@ -22,7 +22,8 @@ def main(
 
     from ganlib.datasets.packed import read_meta, read_split
     from ganlib.files import rounded, whole_folder, write_json
-    from ganlib.metrics.features import check_images, describe_images, judge_confusion, load_extractor
+    from ganlib.metrics.features import check_images, describe_images, load_extractor
+    from ganlib.metrics.judging import judge_confusion
     from ganlib.metrics.reference import build_reference, save_reference
     from ganlib.metrics.summary import heldout_figures
     from ganlib.networks.judge import check_judge, load_judge

@@ -19,39 +19,46 @@ DEPENDS_ON: Any = {
 
 def main(
     prepared: Annotated[Path, typer.Argument(help="Folder that prepare made.")],
-    out: Annotated[Path, typer.Option(help="Folder for the generator's weights and the training history.")],
+    judge: Annotated[Path, typer.Argument(help="Folder that judge made.")],
+    out: Annotated[Path, typer.Option(help="Folder for the networks, the training history and its alarms.")],
     checkpoints: Annotated[Path, typer.Option(help="Folder for checkpoints; GAN_CHECKPOINTS names another.")],
 ) -> None:
-    """Train a generator on the prepared training images and publish its moving average.
+    """Train a generator on the prepared training images, watch it, and publish its moving average.
 
     A run that was killed goes on from its last checkpoint when the same command is given again.
     """
     params = load_params()
-    import pandas as pd
     import torch
     from tqdm import tqdm
 
     from ganlib.datasets.packed import read_meta, read_split
     from ganlib.files import sha256_of, whole_folder
     from ganlib.networks.families import build_discriminator, build_generator, discriminator_config, generator_config
-    from ganlib.networks.weights import save_network
+    from ganlib.networks.judge import check_judge, load_judge
     from ganlib.seeding import pin_arithmetic, resolve_device, seeded_weights
     from ganlib.training.checkpoint import checkpoint_folder, checkpoint_key, load_latest_checkpoint, save_checkpoint
-    from ganlib.training.loop import Training, build_gan, start_training, train_gan
+    from ganlib.training.loop import Training, build_gan, precision_of, start_training, train_gan
+    from ganlib.training.publish import publish
+    from ganlib.training.watch import build_watch
 
     pin_arithmetic(params.threads)
     device = resolve_device(params.device)
-    meta, train = read_meta(prepared), read_split(prepared, "train")
-    config = generator_config(params.model, meta["image_size"], meta["channels"])
+    meta, train, heldout = read_meta(prepared), read_split(prepared, "train"), read_split(prepared, "heldout")
+    network = load_judge(judge)
+    check_judge(network, train.images.shape[1:], meta["class_names"])
+    configs = {
+        "generator": generator_config(params.model, meta["image_size"], meta["channels"]),
+        "discriminator": discriminator_config(params.model, meta["image_size"], meta["channels"]),
+    }
     with seeded_weights(params.seed, "train/weights"):
-        generator = build_generator(**config)
-        discriminator = build_discriminator(**discriminator_config(params.model, meta["image_size"], meta["channels"]))
+        networks = build_generator(**configs["generator"]), build_discriminator(**configs["discriminator"])
     images = torch.from_numpy(train.images.copy())
-    training = start_training(build_gan(generator, discriminator, params.lr, device), images, params)
-    inputs = params.model_dump(include=DEPENDS_ON), meta["sha256"]["train"], str(device), sha256_of(Path(__file__))
+    training = start_training(build_gan(*networks, params.lr, device), images, params)
+    watch = build_watch(network, train.images, heldout.images, params, device)
+    data = meta["sha256"], sha256_of(judge / "judge.safetensors"), sha256_of(Path(__file__))
     root = Path(os.environ.get("GAN_CHECKPOINTS", checkpoints))
     with (
-        checkpoint_folder(root / checkpoint_key(*inputs)) as folder,
+        checkpoint_folder(root / checkpoint_key(params.model_dump(include=DEPENDS_ON), str(device), data)) as folder,
         tqdm(total=params.steps, desc="train", unit="step", disable=None) as bar,
     ):
         if state := load_latest_checkpoint(folder):
@@ -63,13 +70,16 @@ def main(
             bar.set_postfix({name: row[name] for name in ("d_loss", "g_loss")}, refresh=False)
             bar.update(int(row["step"]) - bar.n)
 
+        def warn(message: str) -> None:
+            bar.write(f"WARNING: {message}", file=sys.stderr)
+
         def save(training: Training) -> None:
             save_checkpoint(folder, training.step, training.state())
 
-        train_gan(training, images, params, device, report=show, checkpoint=save)
+        train_gan(training, images, params, device, watch=watch, report=show, warn=warn, checkpoint=save)
         with whole_folder(out) as published:
-            save_network(published, "generator", training.gan.generator_ema, config)
-            pd.DataFrame(training.history).to_csv(published / "history.csv", index=False, float_format="%.6g")
+            protocol = watch.protocol | {"train_precision": precision_of(params.train.precision, device)}
+            publish(published, training, configs, params.train.publish, protocol)
 
 
 if __name__ == "__main__":

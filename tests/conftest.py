@@ -22,6 +22,8 @@ SMALL = {
     "model.width": "8",
     "train.log_every": "2",
     "train.checkpoint_every": "2",
+    "train.evaluate_every": "4",
+    "train.evaluate_count": "200",
 }
 
 

@@ -14,7 +14,7 @@ BY_SCORE = ["held-out", "blurred", "3 classes missing", "100 images repeated", "
 
 
 def test_the_judge_of_digits_is_good():
-    from ganlib.metrics.features import judge_confusion
+    from ganlib.metrics.judging import judge_confusion
     from tests.digits import CPU
 
     asked, judged = judge_confusion(judge_of_digits(), halves()[1].images, halves()[1].labels, CPU)

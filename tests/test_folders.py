@@ -16,7 +16,8 @@ from PIL import Image
 
 from ganlib.datasets.plain import read_images
 from ganlib.errors import UserError
-from ganlib.metrics.features import check_images, check_same_shape, judge_confusion
+from ganlib.metrics.features import check_images, check_same_shape
+from ganlib.metrics.judging import judge_confusion
 from ganlib.networks.inception import PUBLISHED, find_weights, load_inception
 from ganlib.networks.judge import ROTATIONS, check_judge, four_rotations
 from ganlib.networks.weights import save_network

@@ -214,7 +214,7 @@ def test_a_class_with_few_generated_images_is_not_diverse():
 
 
 def test_judge_features_do_not_depend_on_the_batch(monkeypatch: pytest.MonkeyPatch):
-    from ganlib.metrics.features import judge_images
+    from ganlib.metrics.judging import judge_images
     from ganlib.networks.judge import Judge
 
     torch.manual_seed(0)

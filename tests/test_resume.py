@@ -19,7 +19,7 @@ from stages.train import DEPENDS_ON
 from tests.conftest import ROOT, SMALL, edit_params
 from tests.test_structure import PIPELINE
 
-TRAIN = [sys.executable, "-m", "stages.train", "data/prepared", "--checkpoints", "checkpoints", "--out"]
+TRAIN = [sys.executable, "-m", "stages.train", "data/prepared", "data/judge", "--checkpoints", "checkpoints", "--out"]
 UNLABELLED = {"loss.real_label_low": "1", "loss.real_label_high": "1"}
 VARIANTS = [
     {},
@@ -50,13 +50,21 @@ def wait_for_checkpoint(folder: Path, process: "subprocess.Popen[str]", step: in
         time.sleep(0.01)
 
 
+def hashes(folder: Path) -> dict[str, str]:
+    """Return the sha256 of every file below a folder."""
+    return {str(path.relative_to(folder)): sha256_of(path) for path in folder.rglob("*") if path.is_file()}
+
+
 @pytest.fixture
 def prepared(tmp_path: Path) -> Path:
-    """Prepare the digits at 8 pixels."""
+    """Prepare the digits at 8 pixels, and their judge."""
     changes = SMALL | {"data.image_size": "8", "steps": "120", "train.checkpoint_every": "7", "train.log_every": "5"}
+    changes |= {"train.evaluate_every": "10"}
     (tmp_path / "params.yaml").write_text(edit_params((ROOT / "params.yaml").read_text(), changes))
     prepare = [sys.executable, "-m", "stages.prepare", "--out", "data/prepared", "--metrics", "metrics.json"]
-    subprocess.run(prepare, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True)
+    judge = [sys.executable, "-m", "stages.judge", "data/prepared", "--out", "data/judge"]
+    for command in (prepare, judge):
+        subprocess.run(command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True)
     return tmp_path
 
 
@@ -72,11 +80,9 @@ def test_resume_equals_uninterrupted_run(prepared: Path, changes: dict[str, str]
         process.communicate()
         assert not (prepared / "resumed").exists()
     assert "resumed at step" in finish(prepared, "resumed")
-    names = sorted(path.name for path in (prepared / "whole").iterdir())
-    assert names == ["generator.json", "generator.safetensors", "history.csv"]
-    assert [sha256_of(prepared / "whole" / name) for name in names] == [
-        sha256_of(prepared / "resumed" / name) for name in names
-    ]
+    whole = hashes(prepared / "whole")
+    assert {"generator.safetensors", "history.csv", "progress.npy", "best/discriminator.safetensors"} <= set(whole)
+    assert whole == hashes(prepared / "resumed")
     assert not list(prepared.glob("checkpoints/*"))
 
 

@@ -137,6 +137,7 @@ def test_metrics_carry_their_protocol(pipeline: tuple[Path, dict[str, set[str]]]
     assert metrics["protocol_extractor_sha256"] == sha256_of(folder / "data/judge/judge.safetensors")
     assert metrics["protocol_generated"] == 400
     assert pd.read_csv(folder / "metrics/history.csv")["step"].tolist() == [2, 4, 6]
+    assert pd.read_csv(folder / "metrics/evaluations.csv")["step"].tolist() == [4, 6]
     assert len(pd.read_csv(folder / "metrics/classes.csv")) == 10
     assert len(pd.read_csv(folder / "metrics/confusion.csv")) == metrics["protocol_heldout"]
 

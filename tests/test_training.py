@@ -22,11 +22,22 @@ from ganlib.networks.families import (
     generator_config,
     load_generator,
 )
+from ganlib.networks.judge import ROTATIONS, Judge
 from ganlib.networks.weights import save_network
 from ganlib.params import DCGAN_SIZES, Params, load_params
 from ganlib.seeding import random_generator, resolve_device, seeded_weights
-from ganlib.training.loop import BatchOrder, build_gan, lr_factor, recipe_at, recipe_of, start_training, train_gan
+from ganlib.training.loop import (
+    BatchOrder,
+    Training,
+    build_gan,
+    lr_factor,
+    recipe_at,
+    recipe_of,
+    start_training,
+    train_gan,
+)
 from ganlib.training.step import Recipe, clip_weights, draw_labels
+from ganlib.training.watch import build_watch
 from tests.conftest import ROOT
 
 CPU = torch.device("cpu")
@@ -249,23 +260,44 @@ def test_a_device_that_is_not_there_is_refused():
 def settings(seed: int = 1, **changes: object) -> Any:
     """Return the committed params with three tiny steps and some changes, by the keys' last names."""
     values = load_params(ROOT / "params.yaml").model_dump()
-    changes = {"seed": seed, "batch_size": 8, "steps": 3, "latent_dim": 4, "log_every": 1, "r1_every": 2} | changes
+    changes = (
+        {"seed": seed, "batch_size": 8, "steps": 3, "latent_dim": 4, "log_every": 1, "r1_every": 2}
+        | {"evaluate_count": 100}
+        | changes
+    )
     for section in (values, *(value for value in values.values() if isinstance(value, dict))):
         section |= {key: changes[key] for key in section.keys() & changes.keys()}
     return Params.model_validate(values)
 
 
-def trained(seed: int, **changes: object) -> dict[str, torch.Tensor]:
+def start(seed: int, **changes: object) -> tuple[Training, torch.Tensor, Params]:
+    """Return a training before its first step on 40 random images of 8 pixels."""
     params = settings(seed, **changes)
     with seeded_weights(seed, "weights"):
         generator = build_generator(**generator_config(params.model, 8, 1))
         discriminator = build_discriminator(**discriminator_config(params.model, 8, 1))
     gan = build_gan(generator, discriminator, params.lr, CPU)
     images = torch.randint(0, 256, (40, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    training = start_training(gan, images, params)
-    train_gan(training, images, params, CPU, report=lambda row: None, checkpoint=lambda training: None)
+    return start_training(gan, images, params), images, params
+
+
+def go_on(training: Training, images: torch.Tensor, params: Params) -> list[str]:
+    """Train to the end, judged by an untrained judge; return the warnings."""
+    warnings: list[str] = []
+    with seeded_weights(0, "judge"):
+        judge = Judge(image_size=8, channels=1, class_names=ROTATIONS).eval()
+    watch = build_watch(judge, images.numpy(), images.numpy(), params, CPU)
+    quiet: Any = {"report": lambda row: None, "checkpoint": lambda training: None}
+    train_gan(training, images, params, CPU, watch=watch, warn=warnings.append, **quiet)
+    return warnings
+
+
+def trained(seed: int, **changes: object) -> dict[str, torch.Tensor]:
+    training, images, params = start(seed, **changes)
+    go_on(training, images, params)
     assert [row["step"] for row in training.history] == [1, 2, 3]
-    return {**generator.state_dict(), **{f"ema.{key}": value for key, value in gan.generator_ema.state_dict().items()}}
+    networks = {"": training.gan.generator, "ema.": training.gan.generator_ema}
+    return {prefix + key: value for prefix, net in networks.items() for key, value in net.state_dict().items()}
 
 
 def equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:

@@ -2,7 +2,7 @@
 
 import hashlib
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,15 +13,14 @@ from torch import nn
 
 from ganlib.errors import UserError
 from ganlib.files import sha256_of
-from ganlib.images import to_unit_range
 from ganlib.metrics.diversity import Labelled
+from ganlib.metrics.judging import batches, judge_images
 from ganlib.networks.inception import FEATURES as INCEPTION_FEATURES
 from ganlib.networks.inception import RESIZE as INCEPTION_RESIZE
 from ganlib.networks.inception import find_weights, load_inception
 from ganlib.networks.judge import FEATURES as JUDGE_FEATURES
-from ganlib.networks.judge import Judge, four_rotations, load_judge
+from ganlib.networks.judge import Judge, load_judge
 
-BATCH_SIZE = 500
 INCEPTION_BATCH_SIZE = 50
 
 Images = NDArray[np.uint8]
@@ -109,34 +108,11 @@ def describe_images(images: Images, extractor: Extractor, device: torch.device) 
 
 
 @torch.no_grad()
-def judge_images(judge: Judge, images: Images, device: torch.device) -> Labelled:
-    """Return the judge's features (N, 64) and classes of (N, C, H, W) uint8 images, in the order given."""
-    judge.to(device)
-    features: list[torch.Tensor] = []
-    classes: list[torch.Tensor] = []
-    for batch in _batches(images, BATCH_SIZE, device):
-        batch_features = judge.features(to_unit_range(batch))
-        features.append(batch_features.cpu())
-        classes.append(judge.to_logits(batch_features).argmax(1).cpu())
-    return Labelled(features=torch.cat(features).double().numpy(), classes=torch.cat(classes).numpy())
-
-
-def judge_confusion(
-    judge: Judge, images: Images, labels: NDArray[np.int64] | None, device: torch.device
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the true and the judged class of held-out images, two (N,); without labels, of the images' 4 rotations."""
-    if labels is not None:
-        return labels, judge_images(judge, images, device).classes
-    turned, rotations = four_rotations(torch.from_numpy(np.array(images)))
-    return rotations.numpy(), judge_images(judge, turned.numpy(), device).classes
-
-
-@torch.no_grad()
 def inception_features(network: nn.Module, images: Images, device: torch.device) -> NDArray[np.float64]:
     """Return pytorch-fid's features (N, 2048) of (N, C, H, W) uint8 images, grey ones replicated to 3 channels."""
     network.to(device)
-    batches = (batch.expand(-1, 3, -1, -1).float() / 255 for batch in _batches(images, INCEPTION_BATCH_SIZE, device))
-    features = [network(batch)[0].mean((2, 3)).cpu() for batch in batches]  # (50, 2048, 1, 1) each
+    ready = (batch.expand(-1, 3, -1, -1).float() / 255 for batch in batches(images, INCEPTION_BATCH_SIZE, device))
+    features = [network(batch)[0].mean((2, 3)).cpu() for batch in ready]  # (50, 2048, 1, 1) each
     return torch.cat(features).double().numpy()
 
 
@@ -147,8 +123,3 @@ def _protocol(name: str, sha256: str, dimension: int, resize: str) -> dict[str, 
         "protocol_extractor_sha256": sha256,
         "protocol_feature_dim": dimension,
     }
-
-
-def _batches(images: Images, size: int, device: torch.device) -> Iterator[torch.Tensor]:
-    for start in range(0, len(images), size):
-        yield torch.from_numpy(np.array(images[start : start + size])).to(device)

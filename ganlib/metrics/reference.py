@@ -12,7 +12,7 @@ from ganlib.files import read_json, write_json
 from ganlib.metrics.bins import bin_of, fit_bins
 from ganlib.metrics.diversity import MIN_PER_CLASS, Labelled, class_sigmas
 from ganlib.metrics.frechet import Gaussian, fit_gaussian
-from ganlib.metrics.manifold import neighbour_distances
+from ganlib.metrics.manifold import Neighbourhoods, compare, neighbour_distances
 from ganlib.metrics.repetition import NEAR
 
 ARRAYS = "reference.npz"
@@ -82,6 +82,12 @@ def build_reference(
 def into_bins(images: Labelled, centres: NDArray[np.float64] | None) -> Labelled:
     """Replace the classes by the nearest bins, if there are any."""
     return images if centres is None else replace(images, classes=bin_of(images.features, centres))
+
+
+def among_train(images: Labelled, reference: Reference) -> Neighbourhoods:
+    """Place images among the training images."""
+    radii = neighbour_distances(images.features, reference.neighbours)[:, -1]
+    return compare(images.features, reference.train.features, radii, reference.radii)
 
 
 def save_reference(folder: Path, reference: Reference) -> None:

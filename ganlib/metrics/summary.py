@@ -7,29 +7,20 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ganlib.metrics.diversity import (
-    COVERED,
-    Labelled,
-    class_overlap,
-    classes_covered,
-    diversity_score,
-    intra_class_diversity,
-    mean_diversity,
-)
+from ganlib.metrics.classes import class_table, diversity_figures
+from ganlib.metrics.diversity import Labelled
 from ganlib.metrics.frechet import Gaussian, fit_gaussian, frechet_infinity, gaussian_distance
 from ganlib.metrics.intervals import half_sample_interval, share_interval
 from ganlib.metrics.kernel import kernel_distance
 from ganlib.metrics.manifold import (
     Neighbourhoods,
-    compare,
     coverage,
     density,
     expected_coverage,
-    neighbour_distances,
     precision,
     recall,
 )
-from ganlib.metrics.reference import Reference, into_bins
+from ganlib.metrics.reference import Reference, among_train, into_bins
 from ganlib.metrics.repetition import support_size, unique_fraction
 
 FLOORS = ("fid", "fid_infinity", "kid_mean")
@@ -84,12 +75,6 @@ def heldout_figures(reference: Reference, prefix: str, random: np.random.Generat
     return floors | {f"{name}_heldout": reached[name] for name in kept}
 
 
-def among_train(images: Labelled, reference: Reference) -> Neighbourhoods:
-    """Place images among the training images."""
-    radii = neighbour_distances(images.features, reference.neighbours)[:, -1]
-    return compare(images.features, reference.train.features, radii, reference.radii)
-
-
 def distance_figures(
     images: Features, train: Features, gaussian: Gaussian, prefix: str, random: np.random.Generator
 ) -> Figures:
@@ -131,43 +116,6 @@ def manifold_figures(among: Neighbourhoods, reference: Reference) -> Figures:
         "valid": valid,
         "valid_low": low,
         "valid_high": high,
-    }
-
-
-def class_table(valid: Labelled, reference: Reference, draws: int, random: np.random.Generator) -> pd.DataFrame:
-    """Return a row per class; the diversity of one that too few held-out images show is empty, and `judged` false."""
-    names, heldout = reference.class_names, reference.heldout
-    spread = intra_class_diversity(valid, heldout, reference.sigmas, draws=draws, random=random)
-    real, generated = reference.train.shares(len(names)), valid.shares(len(names))
-    counts = np.bincount(heldout.classes, minlength=len(names))
-    return pd.DataFrame(
-        {
-            "class": names,
-            "real": real,
-            "generated": generated,
-            "covered": generated >= COVERED * real,
-            "diversity": spread,
-            "heldout_images": counts,
-            "judged": ~np.isnan(spread),
-        }
-    )
-
-
-def diversity_figures(per_class: pd.DataFrame, valid: NDArray[np.bool_]) -> Figures:
-    """Return the diversity score and what it is made of."""
-    real, generated, spread, judged = (
-        per_class[name].to_numpy() for name in ("real", "generated", "diversity", "judged")
-    )
-    overlap, mean_spread = class_overlap(generated, real), mean_diversity(spread, real)
-    score = diversity_score(overlap, mean_spread, float(valid.mean()))
-    return {
-        "class_overlap": overlap,
-        "classes": int(np.count_nonzero(real)),
-        "classes_covered": classes_covered(generated, real),
-        "classes_judged": int(np.count_nonzero(judged)),
-        "diversity_score": score,
-        "intra_class_diversity": mean_spread,
-        "mode_collapse": 1 - score,
     }
 
 

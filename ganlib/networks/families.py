@@ -60,12 +60,17 @@ def build_discriminator(*, architecture: str, **config: Any) -> nn.Module:
     return FAMILIES[architecture].discriminator(**config)
 
 
-def load_generator(folder: Path) -> Generator:
+def load_generator(folder: Path, name: str = "generator") -> Generator:
     """Rebuild the published generator from generator.json and generator.safetensors, in evaluation mode.
 
     It maps latents (N, latent_dim) to images (N, channels, image_size, image_size) in [-1, 1].
     """
-    return load_network(folder, "generator", build_generator)
+    return load_network(folder, name, build_generator)
+
+
+def load_discriminator(folder: Path) -> nn.Module:
+    """Rebuild the discriminator from its two files in best/ or final/, in evaluation mode."""
+    return load_network(folder, "discriminator", build_discriminator)
 
 
 def _known(architecture: str, net: str, settings: dict[str, Any]) -> dict[str, Any]:

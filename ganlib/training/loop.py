@@ -1,6 +1,7 @@
 """The training loop: its phases, in order."""
 
 import copy
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,15 +14,18 @@ from ganlib.ema import decay_for, update_ema
 from ganlib.errors import UserError
 from ganlib.images import to_unit_range
 from ganlib.latent import draw_latents
-from ganlib.losses import LOSSES
+from ganlib.losses import LOSSES, smallest_d_loss
 from ganlib.params import Params
 from ganlib.seeding import random_generator
+from ganlib.training.alarms import EVALUATION_ALARMS, LOG_ALARMS, Alarm, Figures, Row
 from ganlib.training.step import GAN_PARTS, Batch, Gan, Recipe, StepResult, train_step
+from ganlib.training.watch import Watch
 
 ADAM_BETAS = (0.5, 0.999)
 """Radford 2015: the usual beta1 of 0.9 made training oscillate."""
 
-History = list[dict[str, float]]
+RESTORES = 3
+"""Returns to the best weights, each with half the learning rate, before a training that goes on collapsing ends."""
 
 
 def build_gan(generator: nn.Module, discriminator: nn.Module, lr: float, device: torch.device) -> Gan:
@@ -31,7 +35,7 @@ def build_gan(generator: nn.Module, discriminator: nn.Module, lr: float, device:
     return Gan(
         generator=generator,
         discriminator=discriminator,
-        generator_ema=copy.deepcopy(generator).requires_grad_(False),
+        generator_ema=copy.deepcopy(generator).requires_grad_(False).eval(),
         g_optimizer=torch.optim.Adam(generator.parameters(), lr, ADAM_BETAS, fused=True),
         d_optimizer=torch.optim.Adam(discriminator.parameters(), lr, ADAM_BETAS, fused=True),
     )
@@ -65,27 +69,45 @@ class Training:
     augment_random: torch.Generator
     flip_random: torch.Generator
     step: int = 0
-    history: History = field(default_factory=list)
+    history: list[Row] = field(default_factory=list)
+    evaluations: list[Row] = field(default_factory=list)
+    progress: list[torch.Tensor] = field(default_factory=list)
+    """Images of the same latents at each evaluation, (n, C, H, W) uint8."""
+    alarms: list[dict[str, Any]] = field(default_factory=list)
+    active: dict[str, bool] = field(default_factory=dict)
+    """Whether an alarm was on when last looked at: it is raised once, until it is over."""
+    best: dict[str, Any] | None = None
+    """State of the networks and optimisers at the evaluation with the lowest domain FID."""
+    restored: int = 0
+    ended: bool = False
 
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint holds."""
         return {
-            "gan": {name: getattr(self.gan, name).state_dict() for name in GAN_PARTS},
+            "gan": self.gan_state(),
             "random": {name: random.get_state() for name, random in self._streams().items()},
             "epoch": self.order.epoch,
             "position": self.order.position,
-            "step": self.step,
-            "history": self.history,
+            **{name: getattr(self, name) for name in RECORDS},
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over the state of a checkpoint."""
-        for name in GAN_PARTS:
-            getattr(self.gan, name).load_state_dict(state["gan"][name])
+        self.load_gan(state["gan"])
         for name, random in self._streams().items():
             random.set_state(state["random"][name])
         self.order.epoch, self.order.position = state["epoch"], state["position"]
-        self.step, self.history = state["step"], state["history"]
+        for name in RECORDS:
+            setattr(self, name, state[name])
+
+    def gan_state(self) -> dict[str, Any]:
+        """Return the state of networks and optimisers; it changes with them."""
+        return {name: getattr(self.gan, name).state_dict() for name in GAN_PARTS}
+
+    def load_gan(self, state: dict[str, Any]) -> None:
+        """Take over the state of networks and optimisers."""
+        for name in GAN_PARTS:
+            getattr(self.gan, name).load_state_dict(state[name])
 
     def _streams(self) -> dict[str, torch.Generator]:
         return {
@@ -94,6 +116,9 @@ class Training:
             "augment": self.augment_random,
             "flip": self.flip_random,
         }
+
+
+RECORDS = ("step", "history", "evaluations", "progress", "alarms", "active", "best", "restored", "ended")
 
 
 def start_training(gan: Gan, images: torch.Tensor, params: Params) -> Training:
@@ -113,12 +138,14 @@ def train_gan(
     params: Params,
     device: torch.device,
     *,
-    report: Callable[[dict[str, float]], None],
+    watch: Watch,
+    report: Callable[[Row], None],
+    warn: Callable[[str], None],
     checkpoint: Callable[[Training], None],
 ) -> None:
-    """Take the steps that are left, on (N, C, H, W) uint8 images.
+    """Take the steps that are left, on (N, C, H, W) uint8 images; a collapse may end it early (`train.on_collapse`).
 
-    `report` is given the history's new row every `train.log_every` steps, `checkpoint` the training every
+    `report` is given each new row of the history, `warn` each alarm, `checkpoint` the training every
     `train.checkpoint_every` steps.
     """
     images = images.to(device)
@@ -132,20 +159,65 @@ def train_gan(
     recipe = recipe_of(params, device)
     decay = decay_for(params.train.ema_halflife, params.batch_size)
     for step in range(training.step + 1, params.steps + 1):
-        lr = params.lr * lr_factor(step, params.steps, params.train.lr_decay_start)
+        lr = params.lr * lr_factor(step, params.steps, params.train.lr_decay_start) * 0.5**training.restored
         set_lr(training.gan, lr, params.train.d_lr_ratio)
         # Update D, then G.
         result = train_step(training.gan, draw, recipe_at(step, recipe, params), training.augment_random)
         # Follow the generator with its moving average.
         update_ema(training.gan.generator_ema, training.gan.generator, decay)
         training.step = step
-        # Log.
-        if step % params.train.log_every == 0 or step == params.steps:
-            training.history.append({"step": step, **measure(result), "lr": lr})
+        # Log, evaluate, and look for what goes wrong.
+        last = step == params.steps
+        evaluates = last or step % params.train.evaluate_every == 0
+        if evaluates or step % params.train.log_every == 0:
+            training.history.append({"step": step, **measure(result, training.gan)})
             report(training.history[-1])
+            raise_alarms(training, LOG_ALARMS, params, warn)
+        if evaluates and not training.active["not_finite"]:
+            evaluate(training, watch)
+            raise_alarms(training, EVALUATION_ALARMS, params, warn)
+        if training.ended:
+            break
         # Keep what a killed run goes on from.
-        if step % params.train.checkpoint_every == 0 and step < params.steps:
+        if step % params.train.checkpoint_every == 0 and not last:
             checkpoint(training)
+
+
+def evaluate(training: Training, watch: Watch) -> None:
+    """Let the watch judge the moving average; keep the networks if they are the best so far."""
+    figures, images = watch.evaluate(training.gan.generator_ema)
+    lowest = min((row["domain_fid"] for row in training.evaluations), default=math.inf)
+    training.evaluations.append({"step": training.step, **figures})
+    training.progress.append(torch.from_numpy(images))
+    if figures["domain_fid"] < lowest:
+        training.best = copy.deepcopy(training.gan_state())
+
+
+def raise_alarms(training: Training, alarms: tuple[Alarm, ...], params: Params, warn: Callable[[str], None]) -> None:
+    """Record and report those alarms that were not on before, and do at a collapse what `train.on_collapse` says."""
+    figures = Figures(training.history, training.evaluations, smallest_d_loss_of(params))
+    on_collapse = params.train.on_collapse
+    for alarm in alarms:
+        was_on, value = training.active.get(alarm.name, False), alarm.value(figures)
+        training.active[alarm.name] = value is not None
+        if value is None or was_on:
+            continue
+        training.alarms.append({"step": training.step, "alarm": alarm.name, "value": value, "advice": alarm.advice})
+        message = f"step {training.step}: {alarm.reason} ({value:.3g}): {alarm.advice}"
+        warn(message)
+        if alarm.name == "not_finite" or (alarm.name == "collapse" and on_collapse != "warn"):
+            back_to_best(training, on_collapse, message)
+
+
+def back_to_best(training: Training, on_collapse: str, reason: str) -> None:
+    """End the training, or return to its best weights; raise UserError with the reason when there are none."""
+    if training.best is None:
+        raise UserError(reason)
+    training.ended = on_collapse != "restore_best" or training.restored == RESTORES
+    if not training.ended:
+        training.load_gan(training.best)
+        training.restored += 1
+        training.active.clear()
 
 
 def recipe_of(params: Params, device: torch.device) -> Recipe:
@@ -160,7 +232,7 @@ def recipe_of(params: Params, device: torch.device) -> Recipe:
         d_steps=params.train.d_steps,
         translation=params.train.translation,
         noise=params.train.instance_noise,
-        bf16=computes_in_bf16(params.train.precision, device),
+        bf16=precision_of(params.train.precision, device) == "bf16",
     )
 
 
@@ -184,20 +256,37 @@ def set_lr(gan: Gan, lr: float, d_ratio: float) -> None:
             group["lr"] = rate
 
 
-def measure(result: StepResult) -> dict[str, float]:
-    """Return the losses, D(x) and D(G(z)) of a step as numbers."""
+def measure(result: StepResult, gan: Gan) -> Row:
+    """Return a step's losses, D(x), D(G(z)) before and after D's update, gradient norms and learning rates."""
     return {
         "d_loss": result.d_loss.item(),
         "g_loss": result.g_loss.item(),
         "d_real": result.real_logits.sigmoid().mean().item(),
         "d_fake": result.fake_logits.sigmoid().mean().item(),
+        "d_fake_after": result.fake_logits_after.sigmoid().mean().item(),
+        "d_grad_norm": gradient_norm(gan.discriminator),
+        "g_grad_norm": gradient_norm(gan.generator),
+        "lr": gan.g_optimizer.param_groups[0]["lr"],
+        "d_lr": gan.d_optimizer.param_groups[0]["lr"],
     }
 
 
-def computes_in_bf16(precision: str, device: torch.device) -> bool:
+def gradient_norm(network: nn.Module) -> float:
+    """Return the Euclidean norm of the gradients that the last update left."""
+    gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
+    return nn.utils.get_total_norm(gradients).item()
+
+
+def smallest_d_loss_of(params: Params) -> float:
+    """Return what D's loss can fall to with these labels."""
+    mean_label = (params.loss.real_label_low + params.loss.real_label_high) / 2
+    return smallest_d_loss(params.loss.name, mean_label, params.loss.label_flip)
+
+
+def precision_of(precision: str, device: torch.device) -> str:
     """Resolve `train.precision`: `auto` is bf16 where the hardware computes in it (AVX512-BF16, Ampere and later)."""
-    if precision == "auto":
-        if device.type == "cuda":
-            return torch.cuda.is_bf16_supported(including_emulation=False)
-        return torch.cpu._is_avx512_bf16_supported()
-    return precision == "bf16"
+    if precision != "auto":
+        return precision
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    return "bf16" if torch.cpu._is_avx512_bf16_supported() else "fp32"

@@ -61,6 +61,8 @@ class StepResult(NamedTuple):
     """Detached scalars and logits of one step; reading them waits for the device."""
 
     g_loss: torch.Tensor
+    fake_logits_after: torch.Tensor
+    """Of the same fakes, once D has been updated."""
     d_loss: torch.Tensor
     real_logits: torch.Tensor
     fake_logits: torch.Tensor
@@ -79,8 +81,8 @@ def train_step(gan: Gan, draw: Callable[[], Batch], recipe: Recipe, random: torc
     batch = draw()
     fake_images = make(batch.latents)
     d_step = discriminator_step(gan, batch.real_images, fake_images.detach(), recipe, random)
-    g_loss = generator_step(gan, fake_images, recipe, random)
-    return StepResult(g_loss.detach(), *(tensor.detach() for tensor in d_step))
+    g_step = generator_step(gan, fake_images, recipe, random)
+    return StepResult(*(tensor.detach() for tensor in (*g_step, *d_step)))
 
 
 def discriminator_step(
@@ -107,8 +109,10 @@ def discriminator_step(
     return d_loss, real_logits, fake_logits
 
 
-def generator_step(gan: Gan, fake_images: torch.Tensor, recipe: Recipe, random: torch.Generator) -> torch.Tensor:
-    """Update G on fakes that it has made; return its loss."""
+def generator_step(
+    gan: Gan, fake_images: torch.Tensor, recipe: Recipe, random: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Update G on fakes that it has made; return its loss and their logits."""
     # D is only the judge here, so its own gradients, which the next step would discard, are not computed.
     gan.discriminator.requires_grad_(False)
     with autocast(fake_images, recipe.bf16):
@@ -116,7 +120,7 @@ def generator_step(gan: Gan, fake_images: torch.Tensor, recipe: Recipe, random: 
     g_loss = recipe.loss.generator(logits)
     update(gan.g_optimizer, g_loss)
     gan.discriminator.requires_grad_(True)
-    return g_loss
+    return g_loss, logits
 
 
 def seen(images: torch.Tensor, recipe: Recipe, random: torch.Generator) -> torch.Tensor:

@@ -1,0 +1,44 @@
+"""What the judge makes of images: features and classes, in batches."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ganlib.images import to_unit_range
+from ganlib.metrics.diversity import Labelled
+from ganlib.networks.judge import Judge, four_rotations
+
+BATCH_SIZE = 500
+
+Images = NDArray[np.uint8]
+
+
+@torch.no_grad()
+def judge_images(judge: Judge, images: Images, device: torch.device) -> Labelled:
+    """Return the judge's features (N, 64) and classes of (N, C, H, W) uint8 images, in the order given."""
+    judge.to(device)
+    features: list[torch.Tensor] = []
+    classes: list[torch.Tensor] = []
+    for batch in batches(images, BATCH_SIZE, device):
+        batch_features = judge.features(to_unit_range(batch))
+        features.append(batch_features.cpu())
+        classes.append(judge.to_logits(batch_features).argmax(1).cpu())
+    return Labelled(features=torch.cat(features).double().numpy(), classes=torch.cat(classes).numpy())
+
+
+def judge_confusion(
+    judge: Judge, images: Images, labels: NDArray[np.int64] | None, device: torch.device
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the true and the judged class of held-out images, two (N,); without labels, of the images' 4 rotations."""
+    if labels is not None:
+        return labels, judge_images(judge, images, device).classes
+    turned, rotations = four_rotations(torch.from_numpy(np.array(images)))
+    return rotations.numpy(), judge_images(judge, turned.numpy(), device).classes
+
+
+def batches(images: Images, size: int, device: torch.device) -> Iterator[torch.Tensor]:
+    """Yield (N, C, H, W) images in tensors of at most `size` on a device."""
+    for start in range(0, len(images), size):
+        yield torch.from_numpy(np.array(images[start : start + size])).to(device)

@@ -1,0 +1,95 @@
+"""Alarms: what a training's own figures say is going wrong, and which parameter to try."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+Row = dict[str, float]
+
+COLLAPSED = 0.5
+"""Share of its best value that the diversity score falls under when a generator has collapsed."""
+DIVERSE = 0.3
+"""Diversity score that a generator must have reached before its fall is one."""
+LARGEST_GRADIENT = 100
+STUCK_ROWS = 10
+"""Rows of the history over which D's loss, or both losses, must stand still."""
+NOTHING_LEFT = 0.01
+"""Distance of D's loss from its smallest value under which D has nothing left to learn."""
+FROZEN = 1e-4
+"""Relative change of the losses under which they stand still."""
+
+
+class Figures(NamedTuple):
+    """What an alarm may look at."""
+
+    history: Sequence[Row]
+    evaluations: Sequence[Row]
+    smallest_d_loss: float
+    """What D's loss can fall to."""
+
+
+class Alarm(NamedTuple):
+    name: str
+    value: Callable[[Figures], float | None]
+    """Returns the figure that gives the alarm, or None if all is well."""
+    reason: str
+    advice: str
+
+
+def not_finite(figures: Figures) -> float | None:
+    """Return a loss or gradient norm that is NaN or infinite: the weights are lost."""
+    return next((value for value in figures.history[-1].values() if not math.isfinite(value)), None)
+
+
+def collapse(figures: Figures) -> float | None:
+    """Return the diversity score when it has fallen under half of its best."""
+    scores = [row["diversity_score"] for row in figures.evaluations]
+    fallen = scores and max(scores) >= DIVERSE and scores[-1] < COLLAPSED * max(scores)
+    return scores[-1] if fallen else None
+
+
+def discriminator_wins(figures: Figures) -> float | None:
+    """Return D's loss when it stays where it can fall no further."""
+    losses = [row["d_loss"] for row in figures.history[-STUCK_ROWS:]]
+    stuck = len(losses) == STUCK_ROWS and max(losses) < figures.smallest_d_loss + NOTHING_LEFT
+    return losses[-1] if stuck else None
+
+
+def large_gradient(figures: Figures) -> float | None:
+    """Return the gradient norm of either net when it is over 100."""
+    largest = max(figures.history[-1][name] for name in ("d_grad_norm", "g_grad_norm"))
+    return largest if largest > LARGEST_GRADIENT else None
+
+
+def frozen_losses(figures: Figures) -> float | None:
+    """Return D's loss when the losses of both nets do not move."""
+    rows = figures.history[-STUCK_ROWS:]
+    still = len(rows) == STUCK_ROWS and all(_stands_still([row[name] for row in rows]) for name in ("d_loss", "g_loss"))
+    return rows[-1]["d_loss"] if still else None
+
+
+def _stands_still(values: Sequence[float]) -> bool:
+    return max(values) - min(values) <= FROZEN * max(map(abs, values))
+
+
+LOG_ALARMS = (
+    Alarm("not_finite", not_finite, "a loss or gradient is not finite", "lower lr, or raise loss.r1"),
+    Alarm(
+        "discriminator_wins",
+        discriminator_wins,
+        "D's loss is stuck at its minimum: it teaches the generator nothing",
+        "raise loss.r1, train.translation or train.instance_noise, or lower train.d_lr_ratio",
+    ),
+    Alarm("large_gradient", large_gradient, "a gradient norm is over 100", "lower lr, or raise loss.r1"),
+    Alarm("frozen_losses", frozen_losses, "the losses of both nets do not move", "raise lr, or change loss.name"),
+)
+"""Looked at with every row of the history."""
+EVALUATION_ALARMS = (
+    Alarm(
+        "collapse",
+        collapse,
+        "the diversity score has fallen under half of its best: the generator repeats itself",
+        "lower lr, raise loss.r1 or train.translation, or set train.on_collapse to restore_best",
+    ),
+)
+"""Looked at with every evaluation."""

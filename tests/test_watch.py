@@ -1,0 +1,149 @@
+"""Watching a training: alarms, the best weights, and what a collapse does."""
+
+import copy
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.optimize import minimize
+
+from ganlib.errors import UserError
+from ganlib.files import read_json
+from ganlib.losses import LOSSES, smallest_d_loss
+from ganlib.networks.families import discriminator_config, generator_config, load_generator
+from ganlib.training.alarms import EVALUATION_ALARMS, LOG_ALARMS, STUCK_ROWS, Figures
+from ganlib.training.loop import RESTORES, Training
+from ganlib.training.publish import publish
+from tests.test_training import go_on, start
+
+HEALTHY = {"d_loss": 1.2, "g_loss": 0.9, "d_grad_norm": 3.0, "g_grad_norm": 2.0}
+
+
+def raised(history: list[dict[str, float]], scores: list[float] = [], smallest: float = 0.0) -> list[str]:  # noqa: B006
+    evaluations = [{"diversity_score": score} for score in scores]
+    figures = Figures(history, evaluations, smallest)
+    return [alarm.name for alarm in (*LOG_ALARMS, *EVALUATION_ALARMS) if alarm.value(figures) is not None]
+
+
+def rows(**changes: float) -> list[dict[str, float]]:
+    """Return a long enough history whose losses move, but for the changes."""
+    return [HEALTHY | {"d_loss": 1.2 + row / 100, "g_loss": 0.9 - row / 100} | changes for row in range(STUCK_ROWS)]
+
+
+def test_a_healthy_training_raises_no_alarm():
+    assert raised(rows(), [0.1, 0.5, 0.9, 0.88, 0.9]) == []
+
+
+@pytest.mark.parametrize("name", ["d_loss", "g_grad_norm"])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_figure_that_is_not_finite_raises_the_alarm(name: str, value: float):
+    assert "not_finite" in raised([HEALTHY | {name: value}])
+
+
+def test_diversity_under_half_of_its_best_is_a_collapse():
+    assert raised(rows(), [0.2, 0.8, 0.39]) == ["collapse"]
+    assert raised(rows(), [0.2, 0.8, 0.41]) == []
+
+
+def test_the_unsteady_scores_of_a_generator_that_has_learnt_nothing_yet_are_no_collapse():
+    assert raised(rows(), [0.0, 0.2, 0.0]) == []
+
+
+def test_a_discriminator_that_has_nothing_left_to_learn_raises_the_alarm():
+    assert raised(rows(d_loss=0.33), smallest=0.325) == ["discriminator_wins"]
+    assert raised(rows(d_loss=0.33)[1:], smallest=0.325) == []
+
+
+def test_a_gradient_norm_over_100_raises_the_alarm():
+    assert raised(rows(g_grad_norm=101)) == ["large_gradient"]
+
+
+def test_losses_that_stand_still_raise_the_alarm_when_both_do():
+    assert raised(rows(d_loss=0.7, g_loss=0.7)) == ["frozen_losses"]
+    assert raised(rows(d_loss=0.7)) == []
+
+
+@pytest.mark.parametrize("name", ["nonsaturating", "minimax", "least_squares", "hinge"])
+@pytest.mark.parametrize(("real_label", "label_flip"), [(1.0, 0.0), (0.9, 0.0), (0.9, 0.1)])
+def test_the_smallest_loss_of_d_is_what_minimising_it_reaches(name: str, real_label: float, label_flip: float):
+    # As many images of each kind as their share: a real label is flipped to 0, a fake one to 1.
+    count = 100
+    flipped = int(label_flip * count)
+    real_labels = torch.tensor([0.0] * flipped + [real_label] * (count - flipped), dtype=torch.float64)
+    fake_labels = torch.tensor([1.0] * flipped + [0.0] * (count - flipped), dtype=torch.float64)
+
+    def loss(logits: np.ndarray) -> float:
+        real, fake = (torch.full((count,), logit, dtype=torch.float64) for logit in logits)
+        return LOSSES[name].discriminator(real, fake, real_labels, fake_labels).item()
+
+    reached = minimize(loss, [0.5, -0.5], method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-9}).fun
+    assert smallest_d_loss(name, real_label, label_flip) == pytest.approx(reached, abs=2e-3)
+
+
+def past(training: Training) -> None:
+    """Give a training a past in which it was good and diverse, so that what follows is a collapse."""
+    figures = {"domain_fid": 0.0, "valid": 0.9, "diversity_score": 0.9, "classes_covered": 4}
+    training.evaluations.append({"step": 0, **figures})
+    training.best = copy.deepcopy(training.gan_state())
+
+
+def test_a_collapse_only_warns_unless_more_is_asked_for():
+    training, images, params = start(1, evaluate_every=1)
+    past(training)
+    warnings = go_on(training, images, params)
+    assert training.step == params.steps and not training.restored
+    assert len(warnings) == 1 and "diversity score has fallen" in warnings[0]
+    assert [(row["step"], row["alarm"]) for row in training.alarms] == [(1, "collapse")]
+
+
+def test_a_collapse_can_stop_the_training():
+    training, images, params = start(1, evaluate_every=2, on_collapse="stop")
+    past(training)
+    go_on(training, images, params)
+    assert training.ended and training.step == 2
+
+
+def test_a_collapse_can_restore_the_best_weights_with_half_the_learning_rate_a_few_times():
+    training, images, params = start(1, evaluate_every=1, steps=10, on_collapse="restore_best", lr_decay_start=1)
+    past(training)
+    go_on(training, images, params)
+    assert training.ended and training.restored == RESTORES
+    lr = params.lr
+    assert [row["lr"] for row in training.history] == [lr, lr / 2, lr / 4, lr / 8]
+
+
+def test_weights_that_are_lost_end_the_training_with_the_best_or_with_an_error():
+    training, images, params = start(1)
+    past(training)
+    training.gan.generator.get_parameter("to_image.weight").data.fill_(math.nan)
+    go_on(training, images, params)
+    assert training.ended and training.step == 1
+    training, images, params = start(1)
+    training.gan.generator.get_parameter("to_image.weight").data.fill_(math.nan)
+    with pytest.raises(UserError, match=r"step 1: a loss or gradient is not finite .*: lower lr"):
+        go_on(training, images, params)
+
+
+@pytest.mark.parametrize("which", ["best", "final"])
+def test_the_published_generator_is_the_best_or_the_last(tmp_path: Path, which: str):
+    training, images, params = start(1, evaluate_every=1)
+    past(training)
+    go_on(training, images, params)
+    last = copy.deepcopy(training.gan.generator_ema)
+    configs = {
+        "generator": generator_config(params.model, 8, 1),
+        "discriminator": discriminator_config(params.model, 8, 1),
+    }
+    publish(tmp_path, training, configs, which, {"train_precision": "fp32"})
+    latents = torch.randn(5, params.model.latent_dim)
+    assert training.best
+    with torch.no_grad():
+        published = load_generator(tmp_path)(latents)
+        assert torch.equal(load_generator(tmp_path / which, "generator_ema")(latents), published)
+        assert torch.equal(last.eval()(latents), published) == (which == "final")
+    figures = read_json(tmp_path / "training.json")
+    assert figures["train_best_step"] == 0 and figures["train_final_step"] == params.steps
+    assert figures["train_alarms"] == 1 == len(pd.read_csv(tmp_path / "alarms.csv"))
