@@ -52,7 +52,7 @@ def main(
     }
     with seeded_weights(params.seed, "train/weights"):
         networks = build_generator(**configs["generator"]), build_discriminator(**configs["discriminator"])
-    images = torch.from_numpy(train.images.copy())
+    images = torch.from_numpy(train.images.copy(order="K"))  # channels_last, as they lie on disk
     training = start_training(build_gan(*networks, params.lr, device), images, params)
     watch = build_watch(network, train.images, heldout.images, params, device)
     data = meta["sha256"], sha256_of(judge / "judge.safetensors"), sha256_of(Path(__file__))

@@ -52,7 +52,7 @@ def pets() -> dict[str, bytes]:
 
 def prepared(image: Image.Image, recipe: Recipe = RECIPE) -> "np.ndarray":
     pixels = np.frombuffer(prepare_image(image, recipe), np.uint8)
-    return pixels.reshape(recipe.channels, recipe.image_size, recipe.image_size)
+    return pixels.reshape(recipe.image_size, recipe.image_size, recipe.channels).transpose(2, 0, 1)
 
 
 def reasons(source: Source) -> dict[str, str]:

@@ -225,3 +225,14 @@ def test_judge_features_do_not_depend_on_the_batch(monkeypatch: pytest.MonkeyPat
     blocks = judge_images(judge, images, torch.device("cpu"))
     assert np.allclose(whole.features, blocks.features, atol=1e-5)
     assert np.array_equal(whole.classes, blocks.classes)
+
+
+def test_judge_features_do_not_depend_on_how_the_images_lie_in_memory():
+    from ganlib.metrics.features import judge_images
+    from ganlib.networks.judge import Judge
+
+    torch.manual_seed(0)
+    judge = Judge(image_size=16, channels=3, class_names=["a", "b", "c"]).eval()
+    last = np.random.default_rng(0).integers(0, 256, (50, 16, 16, 3), dtype=np.uint8).transpose(0, 3, 1, 2)
+    ours, theirs = (judge_images(judge, images, torch.device("cpu")) for images in (last, last.copy()))
+    assert np.array_equal(ours.features, theirs.features)

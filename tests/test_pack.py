@@ -46,14 +46,25 @@ def test_images_come_in_the_order_of_the_source(tmp_path: Path):
 
 
 def test_what_is_written_is_what_numpy_would_write():
-    images = np.arange(24, dtype=np.uint8).reshape(2, 3, 2, 2)
+    images = np.arange(24, dtype=np.uint8).reshape(2, 2, 2, 3)
     file, expected = io.BytesIO(), io.BytesIO()
-    writer = ImageWriter(file, (3, 2, 2))  # pyright: ignore[reportArgumentType]
+    writer = ImageWriter(file, (2, 2, 3))  # pyright: ignore[reportArgumentType]
     for image in images:
         writer.append(image.tobytes())
     writer.finish()
     np.save(expected, images)
     assert file.getvalue() == expected.getvalue()
+
+
+@pytest.mark.parametrize("limit", [None, 20])
+def test_images_are_read_as_they_went_in_channels_first(tmp_path: Path, limit: int | None):
+    images = {f"{seed}.png": picture(seed, (8, 8)) for seed in range(30)}
+    packed_into(tmp_path / "out", source_of({name: encoded(image) for name, image in images.items()}), limit=limit)
+    splits = [read_split(tmp_path / "out", name).images for name in SPLITS]
+    written = {np.asarray(image).transpose(2, 0, 1).tobytes() for image in images.values()}
+    assert all(split.shape[1:] == (3, 8, 8) for split in splits)
+    read = {image.tobytes() for split in splits for image in split}
+    assert len(read) == (limit or 30) and read <= written
 
 
 def test_an_exact_duplicate_is_dropped_and_counted(tmp_path: Path):

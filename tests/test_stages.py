@@ -14,6 +14,7 @@ from PIL import Image
 from typer import Typer
 from typer.testing import CliRunner
 
+from ganlib.datasets.packed import SPLITS, read_split
 from ganlib.errors import UserError
 from ganlib.files import read_json, sha256_of, write_json
 from ganlib.networks.judge import ROTATIONS
@@ -107,7 +108,7 @@ def test_the_report_shows_all_params_and_so_depends_on_the_whole_file(pipeline: 
 def test_prepared_data_is_packed_and_described(pipeline: tuple[Path, dict[str, set[str]]]):
     folder = pipeline[0] / "data/prepared"
     meta = read_json(folder / "meta.json")
-    images = {name: np.load(folder / f"{name}_images.npy") for name in ("train", "heldout")}
+    images = {name: read_split(folder, name).images for name in SPLITS}
     assert sum(meta["counts"].values()) == 1797 - meta["duplicates_dropped"]
     for name, array in images.items():
         assert array.dtype == np.uint8 and array.shape == (meta["counts"][name], 1, 32, 32)

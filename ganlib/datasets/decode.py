@@ -38,7 +38,7 @@ class Prepared(NamedTuple):
     name: str
     label: int | None
     pixels: bytes
-    """(channels, image_size, image_size) uint8; as bytes they cross to another process twenty times faster."""
+    """(image_size, image_size, channels) uint8; as bytes they cross to another process twenty times faster."""
     digest: bytes
     """sha256 of the pixels."""
     content_digest: bytes
@@ -82,7 +82,7 @@ def open_image(content: bytes | Image.Image) -> Image.Image:
 
 
 def prepare_image(image: Image.Image, recipe: Recipe) -> bytes:
-    """Return (channels, image_size, image_size) uint8 of an image's first frame, upright, without alpha.
+    """Return (image_size, image_size, channels) uint8 of an image's first frame, upright, without alpha.
 
     What would only copy the pixels is left out: it takes a tenth of the time of a small image.
     """
@@ -95,8 +95,7 @@ def prepare_image(image: Image.Image, recipe: Recipe) -> bytes:
         image = flatten(image, recipe.background).convert(mode)
     if image.size != (size, size):
         image = RESIZES[recipe.resize].apply(image, size, recipe.background)
-    pixels = np.frombuffer(image.tobytes(), np.uint8).reshape(size, size, recipe.channels)
-    return pixels.transpose(2, 0, 1).tobytes()  # (H, W, C) -> (C, H, W)
+    return image.tobytes()
 
 
 def flatten(image: Image.Image, background: int) -> Image.Image:

@@ -99,7 +99,7 @@ def count_per_class(labels: "array[int]", class_names: list[str]) -> dict[str, i
 
 def _collect(source: Source, recipe: Recipe, folder: Path, heldout: float, workers: int | None) -> Packed:
     packed, seen, source_hash = Packed(), set[bytes](), hashlib.sha256()
-    shape = (recipe.channels, recipe.image_size, recipe.image_size)
+    shape = (recipe.image_size, recipe.image_size, recipe.channels)
     with ExitStack() as stack:
         writers = {name: stack.enter_context(image_writer(folder, name, shape)) for name in SPLITS}
         for outcome in prepare_all(source.examples, recipe, workers):

@@ -16,7 +16,7 @@ SPLITS = ("train", "heldout")
 
 class Split(NamedTuple):
     images: NDArray[np.uint8]
-    """(N, C, H, W)"""
+    """(N, C, H, W): a view of (N, H, W, C), as which they lie on disk."""
     labels: NDArray[np.int64] | None
     """(N,), indices into meta's class_names; None when the images have no labels."""
 
@@ -64,7 +64,7 @@ def labels_path(folder: Path, name: str) -> Path:
 def read_split(folder: Path, name: str) -> Split:
     """Memory-map the `train` or `heldout` split of a prepared folder."""
     labels = labels_path(folder, name)
-    images = np.load(images_path(folder, name), mmap_mode="r")
+    images = np.load(images_path(folder, name), mmap_mode="r").transpose(0, 3, 1, 2)
     return Split(images, np.load(labels, mmap_mode="r") if labels.exists() else None)
 
 

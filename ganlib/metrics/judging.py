@@ -40,5 +40,5 @@ def judge_confusion(
 
 def batches(images: Images, size: int, device: torch.device) -> Iterator[torch.Tensor]:
     """Yield (N, C, H, W) images in tensors of at most `size` on a device."""
-    for start in range(0, len(images), size):
-        yield torch.from_numpy(np.array(images[start : start + size])).to(device)
+    for start in range(0, len(images), size):  # each copied into one layout, on which the last bits of features depend
+        yield torch.from_numpy(images[start : start + size].copy()).to(device)
