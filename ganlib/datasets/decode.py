@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import xxhash
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ganlib.datasets.examples import Example, Rejected, named_as_image
@@ -40,7 +41,7 @@ class Prepared(NamedTuple):
     pixels: bytes
     """(image_size, image_size, channels) uint8; as bytes they cross to another process twenty times faster."""
     digest: bytes
-    """sha256 of the pixels."""
+    """xxh3_128 of the pixels: tells images apart as well as sha256, many times faster."""
     content_digest: bytes
     """sha256 of the file."""
 
@@ -57,7 +58,7 @@ def prepare_example(example: Example, recipe: Recipe) -> Prepared | Rejected:
     except Exception as error:  # on damaged files Pillow raises nearly every kind there is
         return rejection(example.name, error)
     packed = content.tobytes() if isinstance(content, Image.Image) else content
-    digest, content_digest = hashlib.sha256(pixels).digest(), hashlib.sha256(packed).digest()
+    digest, content_digest = xxhash.xxh3_128_digest(pixels), hashlib.sha256(packed).digest()
     return Prepared(example.name, example.label, pixels, digest, content_digest)
 
 
