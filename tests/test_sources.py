@@ -1,19 +1,21 @@
-"""Every value of data.dataset leads somewhere; the sets of torchvision are small imitations of their files."""
+"""Every value of data.dataset leads somewhere; torchvision's own classes read small imitations of their files."""
 
 import gzip
 import hashlib
 import io
+import pickle
 import struct
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.io import savemat
 from torchvision import datasets
 
 from ganlib.datasets import sources, torchvision_sets
+from ganlib.datasets.decode import open_image, read_content
 from ganlib.datasets.examples import Example, Place, Source
 from ganlib.datasets.sources import SOURCES, open_source
 from ganlib.datasets.torchvision_sets import SETS
@@ -53,7 +55,7 @@ def test_an_archive_by_url_is_read_as_a_folder_is(tmp_path: Path, dataset: str, 
 
 def idx(array: np.ndarray) -> bytes:
     header = struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
-    return gzip.compress(header + array.astype(np.uint8).tobytes())
+    return header + array.astype(np.uint8).tobytes()
 
 
 def mnist_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,8 +63,8 @@ def mnist_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.default_rng(0)
     files = {}
     for split in ("train", "t10k"):
-        files[f"{split}-images-idx3-ubyte.gz"] = idx(random.integers(0, 256, (10, 28, 28)))
-        files[f"{split}-labels-idx1-ubyte.gz"] = idx(np.arange(10))
+        files[f"{split}-images-idx3-ubyte.gz"] = gzip.compress(idx(random.integers(0, 256, (10, 28, 28))))
+        files[f"{split}-labels-idx1-ubyte.gz"] = gzip.compress(idx(np.arange(10)))
     tree(files, folder)
     pinned = [(name, hashlib.md5(content).hexdigest()) for name, content in files.items()]
     monkeypatch.setattr(datasets.MNIST, "resources", pinned)
@@ -94,69 +96,125 @@ def test_a_set_that_cannot_be_downloaded_says_what_to_get_and_where_to_put_it(
         open_source(Place("cifar10", tmp_path, tmp_path / "scratch"))
 
 
-def fake_set(**attributes: Any) -> Any:
-    """Return what builds both splits of a torchvision set with two images each."""
-    images = [(picture(seed, (9, 8)), seed % 2) for seed in range(2)]
-
-    class Part(list[Any]):
-        classes = ("a", "b")
-
-    part = Part(images)
-    vars(part).update(attributes)
-    return lambda root: [part, part]
+def mat(**arrays: object) -> bytes:
+    buffer = io.BytesIO()
+    savemat(buffer, arrays)
+    return buffer.getvalue()
 
 
+def idx_files(folder: str, splits: tuple[str, ...], pixels: np.ndarray) -> dict[str, bytes]:
+    """Imitate a set in MNIST's format."""
+    parts = {"images-idx3-ubyte": idx(pixels), "labels-idx1-ubyte": idx(np.arange(2))}
+    return {f"{folder}/raw/{split}-{kind}": data for split in splits for kind, data in parts.items()}
+
+
+def cifar_files(folder: str, batches: list[str], meta: str, key: str) -> dict[str, bytes]:
+    """Imitate either CIFAR: rows of pixels by channel, and the names of its classes."""
+    labels = key.replace("label_names", "labels")
+    batch = pickle.dumps({"data": COLOURS.transpose(0, 3, 1, 2).reshape(2, -1), labels: [0, 1]})
+    return {f"{folder}/{meta}": pickle.dumps({key: ["a", "b"]})} | {f"{folder}/{name}": batch for name in batches}
+
+
+def two_pictures(size: tuple[int, int], mode: str = "RGB") -> np.ndarray:
+    return np.stack([np.asarray(picture(seed, size, mode)) for seed in range(2)])
+
+
+GREYS = two_pictures((9, 8), "L")  # (2, H, W)
+COLOURS = two_pictures((32, 32))  # (2, H, W, 3)
+LARGE = two_pictures((96, 96))
+STL10 = {"X": LARGE.transpose(0, 3, 2, 1).tobytes(), "y": bytes([1, 2])}  # columns before rows, labels from 1
+SVHN = mat(X=COLOURS.transpose(1, 2, 3, 0), y=[[10], [1]])  # the digit 0 is called 10
+MNIST = ("train", "t10k")
+EMNIST = ("emnist-balanced-train", "emnist-balanced-test")
+CIFAR10 = ["data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"]
+IMITATIONS: dict[str, tuple[dict[str, bytes], np.ndarray, list[str]]] = {
+    "mnist": (idx_files("MNIST", MNIST, GREYS), GREYS, ["0", "1"]),
+    "fashion_mnist": (idx_files("FashionMNIST", MNIST, GREYS), GREYS, ["T-shirt/top", "Trouser"]),
+    "kmnist": (idx_files("KMNIST", MNIST, GREYS), GREYS, ["o", "ki"]),
+    "emnist": (idx_files("EMNIST", EMNIST, GREYS.transpose(0, 2, 1)), GREYS, ["0", "1"]),  # lies on its side
+    "cifar10": (cifar_files("cifar-10-batches-py", CIFAR10, "batches.meta", "label_names"), COLOURS, ["a", "b"]),
+    "cifar100": (cifar_files("cifar-100-python", ["train", "test"], "meta", "fine_label_names"), COLOURS, ["a", "b"]),
+    "svhn": ({"train_32x32.mat": SVHN, "test_32x32.mat": SVHN}, COLOURS, ["0", "1"]),
+    "stl10": (
+        {f"stl10_binary/{split}_{kind}.bin": data for split in ("train", "test") for kind, data in STL10.items()}
+        | {"stl10_binary/unlabeled_X.bin": b"", "stl10_binary/class_names.txt": b"a\nb\n"},
+        LARGE,
+        ["a", "b"],
+    ),
+    "flowers102": (
+        {f"flowers-102/jpg/image_{seed + 1:05}.jpg": encoded(picture(seed, (32, 32))) for seed in range(2)}
+        | {
+            "flowers-102/imagelabels.mat": mat(labels=[[1, 2]]),
+            "flowers-102/setid.mat": mat(trnid=[[1, 2]], valid=[[1, 2]], tstid=[[1, 2]]),
+        },
+        COLOURS,
+        ["pink primrose", "hard-leaved pocket orchid"],
+    ),
+}
+"""By set: its unpacked files, with the same two pictures in each part, what these look like, and their classes."""
+
+
+@pytest.fixture
+def _unpinned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take the MD5s out of torchvision's lists of files: no imitation can have them. All else there stays as it is."""
+    for known in (datasets.CIFAR10, datasets.CIFAR100, datasets.STL10):
+        for name in ("train_list", "test_list"):
+            monkeypatch.setattr(known, name, [[file, None] for file, _ in getattr(known, name)])
+    for known in (datasets.CIFAR10, datasets.CIFAR100):
+        monkeypatch.setattr(known, "meta", known.meta | {"md5": None})
+    svhn, flowers, celeba = datasets.SVHN, datasets.Flowers102, datasets.CelebA
+    monkeypatch.setattr(svhn, "split_list", {split: [*row[:2], None] for split, row in svhn.split_list.items()})
+    monkeypatch.setattr(flowers, "_file_dict", {kind: (name, None) for kind, (name, _) in flowers._file_dict.items()})
+    monkeypatch.setattr(celeba, "file_list", [(number, None, name) for number, _, name in celeba.file_list])
+
+
+@pytest.mark.usefixtures("_unpinned")
 @pytest.mark.parametrize("name", sorted(SETS))
 def test_every_torchvision_set_joins_its_splits(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(SETS, name, SETS[name]._replace(files=[], parts=fake_set()))
-    source = open_source(Place(name, tmp_path, tmp_path / "scratch"))
-    assert source.total == len(examples_of(source)) == 4
-    assert source.class_names in (["a", "b"], torchvision_sets.DIGITS)
+    files, pixels, class_names = IMITATIONS[name]
+    monkeypatch.setitem(SETS, name, SETS[name]._replace(files=[]))  # unpacked below, as torchvision would have
+    source = open_source(Place(name, tmp_path, tree(files, tmp_path / "scratch")))
+    examples = examples_of(source)
+    parts = {"cifar10": 6, "flowers102": 3}.get(name, 2)
+    assert source.total == len(examples) == 2 * parts
+    assert source.class_names[:2] == class_names and [example.label for example in examples] == [0, 1] * parts
+    assert len({example.name for example in examples}) == 2 * parts
+    images = [np.asarray(open_image(read_content(example.content))) for example in examples]
+    assert np.array_equal(images, [*pixels] * parts)
 
 
-def test_emnist_is_turned_upright():
-    lying = picture(0, (9, 8), "L")
-    assert torchvision_sets._upright(lying).size == (8, 9)
-    assert torchvision_sets._upright(lying).getpixel((2, 5)) == lying.getpixel((5, 2))
-
-
+@pytest.mark.usefixtures("_unpinned")
 def test_cifar_is_unpacked_by_torchvision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    import pickle
-
-    cifar, names = datasets.CIFAR10, ["plane", "cat"]
-    pixels = np.random.default_rng(0).integers(0, 256, (2, 3072)).astype(np.uint8)
-    batch = pickle.dumps({"data": pixels, "labels": [0, 1]})
-    files = {"data_batch_1": batch, "test_batch": batch, "batches.meta": pickle.dumps({"label_names": names})}
-    tar = archive({f"cifar-10-batches-py/{name}": data for name, data in files.items()}, tmp_path / "c.tar.gz")
-    tar = tar.rename(tmp_path / cifar.filename)
-    md5 = {name: hashlib.md5(data).hexdigest() for name, data in files.items()}
-    monkeypatch.setattr(cifar, "train_list", [["data_batch_1", md5["data_batch_1"]]])
-    monkeypatch.setattr(cifar, "test_list", [["test_batch", md5["test_batch"]]])
-    monkeypatch.setattr(cifar, "meta", cifar.meta | {"md5": md5["batches.meta"]})
-    tar_md5 = hashlib.md5(tar.read_bytes()).hexdigest()
-    monkeypatch.setattr(cifar, "tgz_md5", tar_md5)
-    monkeypatch.setitem(SETS, "cifar10", SETS["cifar10"]._replace(files=[(cifar.url, tar_md5)]))
+    cifar, (files, _, class_names) = datasets.CIFAR10, IMITATIONS["cifar10"]
+    tar = archive(files, tmp_path / "c.tar.gz").rename(tmp_path / cifar.filename)
+    md5 = hashlib.md5(tar.read_bytes()).hexdigest()
+    monkeypatch.setattr(cifar, "tgz_md5", md5)
+    monkeypatch.setitem(SETS, "cifar10", SETS["cifar10"]._replace(files=[(cifar.url, md5)]))
     source = open_source(Place("cifar10", tmp_path, tmp_path / "scratch"))
-    assert source.class_names == names and [
-        example.label for example in source.examples if isinstance(example, Example)
-    ] == [0, 1, 0, 1]
+    assert source.class_names == class_names and len(examples_of(source)) == 12
 
 
 def test_pets_are_told_apart_by_species(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    part = SimpleNamespace(
-        _images=[tmp_path / f"{index}.jpg" for index in range(4)],
-        _labels=[0, 1, 2, 1],
-        _bin_labels=[0, 1, 0, 1],
-        classes=["Abyssinian", "Boxer", "Sphynx"],
-    )
-    monkeypatch.setattr(torchvision_sets, "_PETS", torchvision_sets._PETS._replace(files=[], parts=lambda root: [part]))
+    lists = {  # breed and species, from 1
+        "trainval": "Abyssinian_1 1 1 1\namerican_bulldog_10 2 2 1\nSphynx_2 3 1 2\n",
+        "test": "american_bulldog_3 2 2 1\n",
+    }
+    pictures = ["Abyssinian_1", "american_bulldog_10", "Sphynx_2", "american_bulldog_3"]
+    files = {f"annotations/{name}.txt": text.encode() for name, text in lists.items()}
+    files |= {f"images/{name}.jpg": encoded(picture(seed), "JPEG") for seed, name in enumerate(pictures)}
+    tree(files, tmp_path / "oxford-iiit-pet")
+    monkeypatch.setattr(torchvision_sets, "_PETS", torchvision_sets._PETS._replace(files=[]))
     cats = open_source(Place("oxford_pets_cats", tmp_path, tmp_path))
     dogs = open_source(Place("oxford_pets_dogs", tmp_path, tmp_path))
-    assert cats.class_names == ["Abyssinian", "Sphynx"] and [e.label for e in examples_of(cats)] == [0, 1]
-    assert dogs.class_names == ["Boxer"] and [e.name for e in examples_of(dogs)] == ["1.jpg", "3.jpg"]
+    found = examples_of(cats)
+    assert cats.class_names == ["Abyssinian", "Sphynx"] and [example.label for example in found] == [0, 1]
+    assert all(open_image(read_content(example.content)).size == (12, 10) for example in found)
+    assert dogs.class_names == ["American Bulldog"]
+    assert [e.name for e in examples_of(dogs)] == ["american_bulldog_10.jpg", "american_bulldog_3.jpg"]
 
 
-def test_celeba_is_read_from_fetched_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.usefixtures("_unpinned")
+def test_celeba_is_read_from_fetched_files(tmp_path: Path):
     folder = tmp_path / "celeba"
     names = [f"{index:06}.jpg" for index in (1, 2)]
     tables = {
@@ -169,7 +227,6 @@ def test_celeba_is_read_from_fetched_files(tmp_path: Path, monkeypatch: pytest.M
     }
     tree({name: text.encode() for name, text in tables.items()}, folder)
     tree({name: encoded(picture(seed), "JPEG") for seed, name in enumerate(names)}, folder / "img_align_celeba")
-    monkeypatch.setattr("torchvision.datasets.celeba.check_integrity", lambda path, md5: Path(path).exists())
     source = open_source(Place("celeba", tmp_path, tmp_path))
     assert source.class_names == [] and [example.name for example in examples_of(source)] == names
 
