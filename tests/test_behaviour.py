@@ -138,7 +138,7 @@ def test_the_order_of_images_changes_no_byte(labelled: bool):
 
 
 def test_the_batch_size_changes_no_figure(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("ganlib.metrics.features.BATCH_SIZE", 77)
+    monkeypatch.setattr("ganlib.metrics.judging.BATCH_SIZE", 77)
     figures = figures_of_images(GENERATORS["shifted by 3 px"]())
     assert figures == pytest.approx(figures_of("shifted by 3 px"), rel=1e-4)
 
