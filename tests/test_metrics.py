@@ -221,7 +221,7 @@ def test_judge_features_do_not_depend_on_the_batch(monkeypatch: pytest.MonkeyPat
     judge = Judge(image_size=16, channels=1, class_names=["a", "b", "c"]).eval()
     images = np.random.default_rng(0).integers(0, 256, (50, 1, 16, 16), dtype=np.uint8)
     whole = judge_images(judge, images, torch.device("cpu"))
-    monkeypatch.setattr("ganlib.metrics.features.BATCH_SIZE", 7)
+    monkeypatch.setattr("ganlib.metrics.judging.BATCH_SIZE", 7)
     blocks = judge_images(judge, images, torch.device("cpu"))
     assert np.allclose(whole.features, blocks.features, atol=1e-5)
     assert np.array_equal(whole.classes, blocks.classes)
