@@ -15,7 +15,7 @@ from ganlib.losses import LOSSES
 from ganlib.networks.dcgan import Discriminator, Generator
 from ganlib.seeding import pin_arithmetic
 from ganlib.training.loop import build_gan, precision_of
-from ganlib.training.step import Batch, Recipe, train_step
+from ganlib.training.step import Recipe, draw_batch, train_step
 
 CPU = torch.device("cpu")
 PASSES = 5
@@ -36,14 +36,18 @@ def our_step(image_size: int, channels: int, images: torch.Tensor) -> Callable[[
         r1_weight=0,
         gradient_penalty=0,
         weight_clip=0,
-        d_steps=1,
         translation=0,
         noise=0,
         bf16=precision_of("auto", CPU) == "bf16",
     )
     random = torch.Generator().manual_seed(0)
     images = images.contiguous(memory_format=torch.channels_last)
-    return lambda: train_step(gan, lambda: Batch(images, draw_latents(len(images), 100, random)), recipe, random)
+
+    def step() -> None:
+        batch = draw_batch(images, draw_latents(len(images), 100, random), recipe, random)
+        train_step(gan, [batch], recipe)
+
+    return step
 
 
 def example_step(image_size: int, channels: int, images: torch.Tensor) -> Callable[[], object]:

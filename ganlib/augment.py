@@ -9,20 +9,25 @@ def flip(images: torch.Tensor, random: torch.Generator) -> torch.Tensor:
     return torch.where(mirrored, images.flip(3), images)
 
 
-def translate(images: torch.Tensor, share: float, random: torch.Generator) -> torch.Tensor:
-    """Move each (C, H, W) image of a batch by its own whole number of pixels, up to `share` of its size each way.
+def draw_shifts(shape: torch.Size, share: float, random: torch.Generator) -> torch.Tensor:
+    """Draw how far each of N images is moved down and right, (2, N): whole pixels, up to a share of the size."""
+    count, _, *sizes = shape
+    reaches = [int(size * share + 0.5) for size in sizes]
+    return torch.stack([torch.randint(-reach, reach + 1, (count,), generator=random) for reach in reaches])
+
+
+def translate(images: torch.Tensor, shifts: torch.Tensor) -> torch.Tensor:
+    """Move each (C, H, W) image of a batch by its own whole number of pixels, (2, N) down and right.
 
     What moves in repeats the edge; the paper's zeros would be grey in [-1, 1]. Each axis is one product with a matrix
     that selects rows: exact in any precision, and its gradient is deterministic on every device.
     """
     height, width = images.shape[2:]
-    rows = _selection(len(images), height, share, random).to(images)
-    columns = _selection(len(images), width, share, random).to(images)
+    rows, columns = _selection(height, shifts[0]).to(images), _selection(width, shifts[1]).to(images)
     return rows.unsqueeze(1) @ images @ columns.unsqueeze(1).mT  # (N, 1, H, H) (N, C, H, W) (N, 1, W, W)
 
 
-def _selection(count: int, size: int, share: float, random: torch.Generator) -> torch.Tensor:
-    reach = int(size * share + 0.5)
-    shift = torch.randint(-reach, reach + 1, (count, 1), generator=random)
-    source = (torch.arange(size) + shift).clamp(0, size - 1)  # (N, size)
-    return torch.nn.functional.one_hot(source, size)
+def _selection(size: int, shifts: torch.Tensor) -> torch.Tensor:
+    places = torch.arange(size, device=shifts.device)
+    source = (places - shifts.unsqueeze(1)).clamp(0, size - 1)  # (N, size)
+    return source.unsqueeze(2) == places  # (N, size, size)

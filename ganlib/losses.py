@@ -93,15 +93,13 @@ def r1_penalty(real_logits: Tensor, real_images: Tensor) -> Tensor:
     return 0.5 * _squared_gradient(real_logits, real_images).mean()
 
 
-def gradient_penalty(
-    discriminator: nn.Module, real_images: Tensor, fake_images: Tensor, random: torch.Generator
-) -> Tensor:
+def gradient_penalty(discriminator: nn.Module, real_images: Tensor, fake_images: Tensor, shares: Tensor) -> Tensor:
     """Return the mean squared distance from 1 of the norm of D's gradient between real and fake images.
 
-    WGAN-GP (Gulrajani et al. 2017, arXiv:1704.00028), at one random point between each pair of (N, C, H, W) images.
+    WGAN-GP (Gulrajani et al. 2017, arXiv:1704.00028), at one point between each pair of (N, C, H, W) images: at
+    `shares` (N, 1, 1, 1) of the way to the real one, drawn from 0 to 1.
     """
-    share = torch.rand(len(real_images), 1, 1, 1, generator=random).to(real_images.device)
-    between = (share * real_images + (1 - share) * fake_images.float()).detach().requires_grad_()
+    between = (shares * real_images + (1 - shares) * fake_images.float()).detach().requires_grad_()
     norm = (_squared_gradient(discriminator(between).float(), between) + 1e-12).sqrt()
     return (norm - 1).square().mean()
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from ganlib.augment import flip, translate
+from ganlib.augment import draw_shifts, flip, translate
 from ganlib.ema import decay_for, update_ema
 from ganlib.errors import UserError
 from ganlib.images import grid_image, to_pixels, to_unit_range
@@ -36,7 +36,7 @@ from ganlib.training.loop import (
     start_training,
     train_gan,
 )
-from ganlib.training.step import Recipe, clip_weights, draw_labels
+from ganlib.training.step import Recipe, clip_weights, draw_targets
 from ganlib.training.watch import build_watch
 from tests.conftest import ROOT
 
@@ -155,7 +155,7 @@ def test_the_gradient_penalty_of_a_linear_critic_is_its_norms_distance_from_one(
     critic = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 1, bias=False), torch.nn.Flatten(0))
     torch.nn.init.constant_(critic[1].weight, 0.5)
     images = torch.randn(2, 5, 3, 2, 2)
-    penalty = gradient_penalty(critic, images[0], images[1], torch.Generator().manual_seed(0))
+    penalty = gradient_penalty(critic, images[0], images[1], torch.rand(5, 1, 1, 1))
     assert penalty.item() == pytest.approx((0.5 * 12**0.5 - 1) ** 2, rel=1e-5)
 
 
@@ -165,11 +165,11 @@ def recipe(**changes: object) -> Recipe:
 
 def test_labels_are_drawn_from_their_range_and_flipped_as_often_as_asked():
     random = torch.Generator().manual_seed(0)
-    real, fake = draw_labels(torch.zeros(4000), recipe(real_labels=(0.9, 1.0), label_flip=0.1), random)
+    real, fake = draw_targets(4000, recipe(real_labels=(0.9, 1.0), label_flip=0.1), random)
     kept = real[real > 0]
     assert kept.min() >= 0.9 and kept.max() <= 1 and kept.std() > 0.02
     assert len(kept) == pytest.approx(3600, rel=0.05) and fake.sum() == pytest.approx(400, rel=0.2)
-    real, fake = draw_labels(torch.zeros(9), recipe(real_labels=(0.9, 0.9), label_flip=0), random)
+    real, fake = draw_targets(9, recipe(real_labels=(0.9, 0.9), label_flip=0), random)
     assert torch.equal(real, torch.full((9,), 0.9)) and not fake.any()
 
 
@@ -187,7 +187,7 @@ def test_instance_noise_fades_to_nothing():
 
 def test_translation_moves_whole_pixels_and_repeats_the_edge():
     images = torch.randn(64, 2, 8, 8)
-    moved = translate(images, 0.25, torch.Generator().manual_seed(0))
+    moved = translate(images, draw_shifts(images.shape, 0.25, torch.Generator().manual_seed(0)))
     shifts = set()
     for image, result in zip(images, moved, strict=True):
         padded = torch.nn.functional.pad(image[None], (2, 2, 2, 2), mode="replicate")[0]
@@ -199,7 +199,7 @@ def test_translation_moves_whole_pixels_and_repeats_the_edge():
 
 def test_translation_lets_gradients_through():
     images = torch.randn(4, 1, 8, 8, requires_grad=True)
-    translate(images, 0.25, torch.Generator().manual_seed(0)).sum().backward()
+    translate(images, torch.tensor([[1, 0, -2, 1], [0, 2, -1, 0]])).sum().backward()
     assert images.grad is not None and images.grad.sum() == pytest.approx(4 * 64)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch.nn.functional import cross_entropy
 
-from ganlib.augment import translate
+from ganlib.augment import draw_shifts, translate
 from ganlib.images import to_unit_range
 from ganlib.networks.judge import Judge
 from ganlib.seeding import random_generator
@@ -38,7 +38,8 @@ def train_judge(
         epoch_loss = 0.0
         order = torch.randperm(len(images), generator=order_random)
         for picked in order[: batches_per_epoch * batch_size].split(batch_size):
-            batch = translate(to_unit_range(images[picked].to(device)), TRANSLATION, augment_random)
+            batch = to_unit_range(images[picked].to(device))
+            batch = translate(batch, draw_shifts(batch.shape, TRANSLATION, augment_random).to(device))
             loss = cross_entropy(judge(batch), labels[picked].to(device))
             optimizer.zero_grad()
             loss.backward()

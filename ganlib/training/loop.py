@@ -18,7 +18,7 @@ from ganlib.losses import LOSSES, smallest_d_loss
 from ganlib.params import Params
 from ganlib.seeding import random_generator
 from ganlib.training.alarms import EVALUATION_ALARMS, LOG_ALARMS, Alarm, Figures, Row
-from ganlib.training.step import GAN_PARTS, Batch, Gan, Recipe, StepResult, train_step
+from ganlib.training.step import GAN_PARTS, Batch, Gan, Recipe, StepResult, draw_batch, train_step
 from ganlib.training.watch import Watch
 
 ADAM_BETAS = (0.5, 0.999)
@@ -150,19 +150,23 @@ def train_gan(
     """
     images = images.to(device)
 
-    def draw() -> Batch:
+    def draw(recipe: Recipe) -> Batch:
         real_images = to_unit_range(images[training.order.next_batch().to(device)])
         real_images = flip(real_images, training.flip_random) if params.data.flip else real_images
         latents = draw_latents(params.batch_size, params.model.latent_dim, training.latent_random, params.model.latents)
-        return Batch(real_images.contiguous(memory_format=torch.channels_last), latents.to(device))
+        real_images = real_images.contiguous(memory_format=torch.channels_last)
+        return draw_batch(real_images, latents, recipe, training.augment_random)
 
-    recipe = recipe_of(params, device)
+    constant = recipe_of(params, device)
     decay = decay_for(params.train.ema_halflife, params.batch_size)
     for step in range(training.step + 1, params.steps + 1):
         lr = params.lr * lr_factor(step, params.steps, params.train.lr_decay_start) * 0.5**training.restored
         set_lr(training.gan, lr, params.train.d_lr_ratio)
+        recipe = recipe_at(step, constant, params)
+        # Draw all that the step takes.
+        batches = [draw(recipe) for _ in range(params.train.d_steps)]
         # Update D, then G.
-        result = train_step(training.gan, draw, recipe_at(step, recipe, params), training.augment_random)
+        result = train_step(training.gan, batches, recipe)
         # Follow the generator with its moving average.
         update_ema(training.gan.generator_ema, training.gan.generator, decay)
         training.step = step
@@ -229,7 +233,6 @@ def recipe_of(params: Params, device: torch.device) -> Recipe:
         r1_weight=0,
         gradient_penalty=params.loss.gradient_penalty,
         weight_clip=params.loss.weight_clip,
-        d_steps=params.train.d_steps,
         translation=params.train.translation,
         noise=params.train.instance_noise,
         bf16=precision_of(params.train.precision, device) == "bf16",

@@ -1,13 +1,13 @@
 """One update of the discriminator and one of the generator."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 import torch
 from torch import nn
 
-from ganlib.augment import translate
+from ganlib.augment import draw_shifts, translate
 from ganlib.losses import Loss, gradient_penalty, r1_penalty
 
 
@@ -40,8 +40,6 @@ class Recipe:
     """Weight of WGAN-GP's penalty."""
     weight_clip: float
     """Largest absolute weight of D; 0 for none."""
-    d_steps: int
-    """Updates of D before the one of G."""
     translation: float
     """Largest shift of what D sees, as a share of the image size."""
     noise: float
@@ -51,10 +49,24 @@ class Recipe:
 
 
 class Batch(NamedTuple):
+    """What an update takes: all that chance decides is drawn before it, so that the step is a pure function."""
+
     real_images: torch.Tensor
     """(N, C, H, W) in [-1, 1]"""
     latents: torch.Tensor
     """(N, latent_dim)"""
+    targets: torch.Tensor
+    """(2, N): D's labels of real and of fake images."""
+    shifts: torch.Tensor | None
+    """(3, 2, N): pixels by which D sees real images, fakes, and fakes in G's update moved down and right."""
+    noise: torch.Tensor | None
+    """(3, N, C, H, W): what is laid over the same three."""
+    shares: torch.Tensor | None
+    """(N, 1, 1, 1): where between real and fake images WGAN-GP's penalty is taken."""
+
+
+REAL, FAKE, JUDGED = range(3)
+"""Places in `shifts` and `noise`."""
 
 
 class StepResult(NamedTuple):
@@ -68,40 +80,39 @@ class StepResult(NamedTuple):
     fake_logits: torch.Tensor
 
 
-def train_step(gan: Gan, draw: Callable[[], Batch], recipe: Recipe, random: torch.Generator) -> StepResult:
-    """Update D `recipe.d_steps` times, each on a new batch of real and fake images, then G on the last fakes."""
+def train_step(gan: Gan, batches: Sequence[Batch], recipe: Recipe) -> StepResult:
+    """Update D on each batch of real images and as many fakes, then G on the last fakes."""
 
     def make(latents: torch.Tensor) -> torch.Tensor:
         with autocast(latents, recipe.bf16):
             return gan.generator(latents)
 
-    for _ in range(recipe.d_steps - 1):
-        batch = draw()
-        discriminator_step(gan, batch.real_images, make(batch.latents).detach(), recipe, random)
-    batch = draw()
+    *earlier, batch = batches
+    for one in earlier:
+        discriminator_step(gan, one, make(one.latents).detach(), recipe)
     fake_images = make(batch.latents)
-    d_step = discriminator_step(gan, batch.real_images, fake_images.detach(), recipe, random)
-    g_step = generator_step(gan, fake_images, recipe, random)
+    d_step = discriminator_step(gan, batch, fake_images.detach(), recipe)
+    g_step = generator_step(gan, batch, fake_images, recipe)
     return StepResult(*(tensor.detach() for tensor in (*g_step, *d_step)))
 
 
 def discriminator_step(
-    gan: Gan, real_images: torch.Tensor, fake_images: torch.Tensor, recipe: Recipe, random: torch.Generator
+    gan: Gan, batch: Batch, fake_images: torch.Tensor, recipe: Recipe
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Update D; return its loss without penalties, and both logits."""
     penalised = recipe.r1_weight > 0
-    seen_real = seen(real_images, recipe, random).requires_grad_(penalised)
-    with autocast(real_images, recipe.bf16 and not penalised):  # the penalty's second derivative needs float32
+    seen_real = seen(batch.real_images, batch, REAL).requires_grad_(penalised)
+    with autocast(seen_real, recipe.bf16 and not penalised):  # the penalty's second derivative needs float32
         real_logits = gan.discriminator(seen_real).float()
-    seen_fake = seen(fake_images, recipe, random)
-    with autocast(real_images, recipe.bf16):
+    seen_fake = seen(fake_images, batch, FAKE)
+    with autocast(seen_fake, recipe.bf16):
         fake_logits = gan.discriminator(seen_fake).float()
-    d_loss = recipe.loss.discriminator(real_logits, fake_logits, *draw_labels(real_logits, recipe, random))
+    d_loss = recipe.loss.discriminator(real_logits, fake_logits, *batch.targets)
     total = d_loss
     if recipe.r1_weight:
         total = total + recipe.r1_weight * r1_penalty(real_logits, seen_real)
-    if recipe.gradient_penalty:
-        penalty = gradient_penalty(gan.discriminator, seen_real, seen_fake, random)
+    if batch.shares is not None:
+        penalty = gradient_penalty(gan.discriminator, seen_real, seen_fake, batch.shares)
         total = total + recipe.gradient_penalty * penalty
     update(gan.d_optimizer, total)
     if recipe.weight_clip:
@@ -110,38 +121,53 @@ def discriminator_step(
 
 
 def generator_step(
-    gan: Gan, fake_images: torch.Tensor, recipe: Recipe, random: torch.Generator
+    gan: Gan, batch: Batch, fake_images: torch.Tensor, recipe: Recipe
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Update G on fakes that it has made; return its loss and their logits."""
     # D is only the judge here, so its own gradients, which the next step would discard, are not computed.
     gan.discriminator.requires_grad_(False)
     with autocast(fake_images, recipe.bf16):
-        logits = gan.discriminator(seen(fake_images, recipe, random)).float()
+        logits = gan.discriminator(seen(fake_images, batch, JUDGED)).float()
     g_loss = recipe.loss.generator(logits)
     update(gan.g_optimizer, g_loss)
     gan.discriminator.requires_grad_(True)
     return g_loss, logits
 
 
-def seen(images: torch.Tensor, recipe: Recipe, random: torch.Generator) -> torch.Tensor:
+def seen(images: torch.Tensor, batch: Batch, place: int) -> torch.Tensor:
     """Return images as D sees them: moved and noisy, real and fake alike."""
-    if recipe.translation:
-        images = translate(images, recipe.translation, random)
-    if recipe.noise:
-        images = images + recipe.noise * torch.randn(images.shape, generator=random).to(images)
+    if batch.shifts is not None:
+        images = translate(images, batch.shifts[place])
+    if batch.noise is not None:
+        images = images + batch.noise[place].to(images)
     return images
 
 
-def draw_labels(logits: torch.Tensor, recipe: Recipe, random: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return D's labels of real and of fake images, (N,) each: smoothed on the real side, a share of both flipped."""
+def draw_batch(real_images: torch.Tensor, latents: torch.Tensor, recipe: Recipe, random: torch.Generator) -> Batch:
+    """Add to real images and latents the rest of what chance decides in an update; on the images' device."""
+    shape, share = real_images.shape, recipe.translation
+    shifts = torch.stack([draw_shifts(shape, share, random) for _ in range(3)]) if share else None
+    noise = recipe.noise * torch.randn(3, *shape, generator=random) if recipe.noise else None
+    shares = torch.rand(shape[0], 1, 1, 1, generator=random) if recipe.gradient_penalty else None
+    drawn = latents, draw_targets(shape[0], recipe, random), shifts, noise, shares
+    return Batch(real_images, *(None if x is None else send(x, real_images.device) for x in drawn))  # pyright: ignore[reportArgumentType]
+
+
+def draw_targets(count: int, recipe: Recipe, random: torch.Generator) -> torch.Tensor:
+    """Return D's labels of real and of fake images, (2, count): smoothed on the real side, a share of both flipped."""
     low, high = recipe.real_labels
-    real, fake = torch.full(logits.shape, low), torch.zeros(logits.shape)
+    real, fake = torch.full((count,), low), torch.zeros(count)
     if high > low:
-        real += (high - low) * torch.rand(logits.shape, generator=random)
+        real += (high - low) * torch.rand(count, generator=random)
     if recipe.label_flip:
-        flipped = torch.rand(2, len(logits), generator=random) < recipe.label_flip
+        flipped = torch.rand(2, count, generator=random) < recipe.label_flip
         real, fake = real.where(~flipped[0], 0.0), fake.where(~flipped[1], 1.0)
-    return real.to(logits), fake.to(logits)
+    return torch.stack([real, fake])
+
+
+def send(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Copy a tensor from the CPU to the device without waiting for it."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
 
 
 @torch.no_grad()
