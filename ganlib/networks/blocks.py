@@ -10,9 +10,9 @@ FIRST_SIZES = range(4, 8)
 """Heights of the smallest feature map: the image is one of these, doubled at least once."""
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
-    "relu": nn.ReLU,
-    "leaky_relu": partial(nn.LeakyReLU, 0.2),
-    "elu": nn.ELU,
+    "relu": partial(nn.ReLU, inplace=True),
+    "leaky_relu": partial(nn.LeakyReLU, 0.2, inplace=True),
+    "elu": partial(nn.ELU, inplace=True),
 }
 NORMS: dict[str, Callable[[int], nn.Module]] = {
     "batch": nn.BatchNorm2d,

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from ganlib.networks.blocks import ACTIVATIONS, NORMS, apply_spectral_norm, first_size, initialise, layer_widths
+from ganlib.networks.products import Doubling, Halving, Head, Projection
 
 
 class Generator(nn.Module):
@@ -26,10 +27,8 @@ class Generator(nn.Module):
     ):
         super().__init__()
         self.latent_dim, self.latents = latent_dim, latents  # for those who draw them
-        self.first_size = first_size(image_size)
         widths = layer_widths(width, image_size)[::-1]
-        # A transposed convolution of a 1x1 input, written as the matrix product that it is.
-        self.project = nn.Linear(latent_dim, widths[0] * self.first_size**2, bias=norm == "none")
+        self.project = Projection(latent_dim, widths[0], first_size(image_size), bias=norm == "none")
         self.first_norm = NORMS[norm](widths[0])
         self.activation = ACTIVATIONS[activation]()
         self.upsample = nn.Sequential()
@@ -41,8 +40,7 @@ class Generator(nn.Module):
         initialise(self)
 
     def forward(self, latents: torch.Tensor) -> torch.Tensor:
-        x = self.project(latents).unflatten(1, (-1, self.first_size, self.first_size))  # (N, widest, 4, 4)
-        x = self.activation(self.first_norm(x))
+        x = self.activation(self.first_norm(self.project(latents)))  # (N, widest, 4, 4)
         return torch.tanh(self.to_image(self.upsample(x)))
 
 
@@ -62,24 +60,19 @@ class Discriminator(nn.Module):
     ):
         super().__init__()
         widths = layer_widths(width, image_size)
-        self.downsample = nn.Sequential(halving(channels, widths[0], kernel_size, bias=True), ACTIVATIONS[activation]())
+        self.downsample = nn.Sequential(Halving(channels, widths[0], kernel_size, bias=True), ACTIVATIONS[activation]())
         for narrow, wide in pairwise(widths):
-            self.downsample.append(halving(narrow, wide, kernel_size, bias=norm == "none"))
+            self.downsample.append(Halving(narrow, wide, kernel_size, bias=norm == "none"))
             self.downsample.append(NORMS[norm](wide))
             self.downsample.append(ACTIVATIONS[activation]())
-        self.to_logit = nn.Linear(widths[-1] * first_size(image_size) ** 2, 1)
+        self.to_logit = Head(widths[-1], first_size(image_size), 1)
         initialise(self)
         if spectral_norm:
             apply_spectral_norm(self)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         x = self.downsample(images)  # (N, widest, 4, 4)
-        return self.to_logit(x.flatten(1)).squeeze(1)
-
-
-def halving(inputs: int, outputs: int, kernel_size: int, bias: bool) -> nn.Module:
-    """Return a convolution of stride 2 that halves an even size, for kernels of 3, 4 and 5."""
-    return nn.Conv2d(inputs, outputs, kernel_size, stride=2, padding=(kernel_size - 1) // 2, bias=bias)
+        return self.to_logit(x).squeeze(1)
 
 
 def doubling(inputs: int, outputs: int, kernel_size: int, upsampling: str, bias: bool) -> nn.Module:
@@ -87,8 +80,7 @@ def doubling(inputs: int, outputs: int, kernel_size: int, upsampling: str, bias:
 
     The second needs an odd kernel and has no checkerboards (Odena et al. 2016, doi:10.23915/distill.00003).
     """
-    padding, odd = (kernel_size - 1) // 2, kernel_size % 2
     if upsampling == "transposed":
-        return nn.ConvTranspose2d(inputs, outputs, kernel_size, 2, padding, output_padding=odd, bias=bias)
+        return Doubling(inputs, outputs, kernel_size, bias)
     nearest = nn.Upsample(scale_factor=2, mode="nearest")
-    return nn.Sequential(nearest, nn.Conv2d(inputs, outputs, kernel_size, padding=padding, bias=bias))
+    return nn.Sequential(nearest, nn.Conv2d(inputs, outputs, kernel_size, padding=kernel_size // 2, bias=bias))
