@@ -62,7 +62,7 @@ def neighbour_distances(features: Features, neighbours: int) -> Features:
     for rows, squared in squared_distances(features, features):
         own = np.arange(len(features))[rows]
         squared[np.arange(len(own)), own] = -1  # the image itself comes first
-        nearest[rows] = np.sort(np.partition(squared, neighbours, axis=1)[:, 1 : neighbours + 1], axis=1)
+        nearest[rows] = np.sort(np.partition(squared, neighbours, axis=1)[:, : neighbours + 1], axis=1)[:, 1:]
     return np.sqrt(nearest)
 
 
