@@ -14,7 +14,8 @@ from ganlib.latent import draw_latents
 from ganlib.losses import LOSSES
 from ganlib.networks.dcgan import Discriminator, Generator
 from ganlib.seeding import pin_arithmetic
-from ganlib.training.loop import build_gan, precision_of
+from ganlib.training.recipe import precision_of
+from ganlib.training.state import build_gan
 from ganlib.training.step import Recipe, draw_batch, train_step
 
 CPU = torch.device("cpu")
@@ -36,7 +37,10 @@ def our_step(image_size: int, channels: int, images: torch.Tensor) -> Callable[[
         r1_weight=0,
         gradient_penalty=0,
         weight_clip=0,
+        auxiliary=0,
         translation=0,
+        cutout=0,
+        colour=0,
         noise=0,
         bf16=precision_of("auto", CPU) == "bf16",
     )
@@ -44,7 +48,7 @@ def our_step(image_size: int, channels: int, images: torch.Tensor) -> Callable[[
     images = images.contiguous(memory_format=torch.channels_last)
 
     def step() -> None:
-        batch = draw_batch(images, draw_latents(len(images), 100, random), recipe, random)
+        batch = draw_batch(images, draw_latents(len(images), 100, random), (None, None), recipe, random)
         train_step(gan, [batch], recipe)
 
     return step

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import torch
 from scipy.special import xlogy
-from torch import Tensor, nn
-from torch.nn.functional import relu, softplus
+from torch import Tensor
+from torch.nn.functional import cross_entropy, relu, softplus
 
 
 class Loss(NamedTuple):
@@ -84,6 +84,14 @@ def smallest_d_loss(name: str, real_label: float, label_flip: float) -> float:
     return sum(-xlogy(label, label) - xlogy(1 - label, 1 - label) for label in mean_labels)
 
 
+def class_loss(class_logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the cross-entropy of class logits (N, classes) and labels (N,): ACGAN (Odena 2017, arXiv:1610.09585).
+
+    In D's loss of real and of fake images, in G's of fake ones: both networks want classes to be told.
+    """
+    return cross_entropy(class_logits, labels)
+
+
 def r1_penalty(real_logits: Tensor, real_images: Tensor) -> Tensor:
     """Return half the mean squared norm of D's gradient at real images (Mescheder 2018, arXiv:1801.04406).
 
@@ -93,7 +101,9 @@ def r1_penalty(real_logits: Tensor, real_images: Tensor) -> Tensor:
     return 0.5 * _squared_gradient(real_logits, real_images).mean()
 
 
-def gradient_penalty(discriminator: nn.Module, real_images: Tensor, fake_images: Tensor, shares: Tensor) -> Tensor:
+def gradient_penalty(
+    discriminator: Callable[[Tensor], Tensor], real_images: Tensor, fake_images: Tensor, shares: Tensor
+) -> Tensor:
     """Return the mean squared distance from 1 of the norm of D's gradient between real and fake images.
 
     WGAN-GP (Gulrajani et al. 2017, arXiv:1704.00028), at one point between each pair of (N, C, H, W) images: at

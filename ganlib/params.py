@@ -5,7 +5,7 @@ Nothing here imports torch, so that a typo is reported at once.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -88,14 +88,18 @@ class DataParams(Section):
 
 
 class ModelParams(Section):
-    architecture: Literal["dcgan", "mlp"]
-    """`dcgan`: convolutions (Radford 2015), doubling 4 to 7 pixels. `mlp`: dense layers (Goodfellow 2014)."""
+    architecture: Literal["dcgan", "mlp", "resnet"]
+    """`dcgan`: convolutions (Radford 2015), doubling 4 to 7 pixels. `mlp`: dense layers (Goodfellow 2014).
+
+    `resnet`: SNGAN's residual blocks (Miyato 2018), likewise doubling 4 to 7 pixels. A family leaves aside the settings
+    that it has no use for: mlp and resnet those that name dcgan.
+    """
     latent_dim: Annotated[Int, Field(ge=1, le=4096)]
     """Length of the latent vector z."""
     latents: Literal["normal", "uniform"]
     """Distribution of z: N(0, 1), or uniform in [-1, 1]."""
     width: Annotated[Int, Field(ge=4, le=1024)]
-    """Channels of dcgan's layer nearest the image, doubled in each deeper one; mlp has 16 times as many units."""
+    """Channels of the layer nearest the image, doubled in each deeper one; mlp has 16 times as many units."""
     kernel_size: Literal[3, 4, 5]
     """Height and width of dcgan's kernels."""
     g_activation: Literal["relu", "leaky_relu", "elu"]
@@ -110,6 +114,12 @@ class ModelParams(Section):
     """Whether D's weights are divided by their spectral norm (Miyato 2018)."""
     upsampling: Literal["transposed", "nearest"]
     """How dcgan's generator doubles sizes: transposed convolution, or nearest pixels and convolution."""
+    conditional: Literal["none", "concat", "projection", "auxiliary"]
+    """Whether images are asked for by class, which G is told beside z, and how D takes it.
+
+    `concat` joins the class to D's image (CGAN, Mirza 2014), `projection` multiplies its embedding with D's features
+    (Miyato & Koyama 2018), `auxiliary` lets D guess it (ACGAN, Odena 2017).
+    """
 
 
 class LossParams(Section):
@@ -129,6 +139,8 @@ class LossParams(Section):
     """Weight of the R1 gradient penalty on D (Mescheder 2018), in float32; 0 turns it off."""
     r1_every: Annotated[Int, Field(ge=1)]
     """Steps from one R1 penalty to the next, its weight multiplied by as many (Karras 2020)."""
+    auxiliary: Annotated[Float, Field(gt=0)]
+    """Weight of the class loss in D's and G's, for `model.conditional: auxiliary` (Odena 2017)."""
 
 
 class TrainParams(Section):
@@ -144,6 +156,10 @@ class TrainParams(Section):
     """Standard deviation of noise on what D sees, falling to 0 in a straight line over the run (Sonderby 2017)."""
     translation: Annotated[Float, Field(ge=0, le=0.5)]
     """DiffAugment (Zhao 2020): D sees images moved by up to this share of their size; 0 turns it off."""
+    cutout: Annotated[Float, Field(ge=0, le=1)]
+    """DiffAugment: D sees images with a square of this share of their size blanked (paper: 0.5); 0 turns it off."""
+    colour: Annotated[Float, Field(ge=0, le=1)]
+    """DiffAugment: D sees other brightness, saturation and contrast, 1 as strong as in the paper; 0 turns it off."""
     ema_halflife: Annotated[Int, Field(ge=0)]
     """Half-life of the generator's moving average, in images seen; 0 publishes the last weights themselves."""
     log_every: Annotated[Int, Field(ge=1)]
@@ -227,6 +243,24 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
     return params
 
 
+def check_classes(params: Params, class_names: Sequence[str]) -> None:
+    """Raise UserError when a conditional model meets images without labels, or more classes than `sample.count`."""
+    if params.model.conditional == "none":
+        return
+    if not class_names:
+        raise UserError(
+            f"model.conditional = {params.model.conditional}: the prepared images have no labels; set it to none, or "
+            "give images in a subfolder per class"
+        )
+    check_count(params.sample.count, len(class_names))
+
+
+def check_count(count: int, classes: int) -> None:
+    """Raise UserError when there are fewer samples than classes to ask for."""
+    if count < classes:
+        raise UserError(f"sample.count = {count}: a conditional model has {classes} classes; raise it to {classes}")
+
+
 def json_schema() -> dict[str, Any]:
     """Return the JSON schema of params.yaml, for editors."""
     return Params.model_json_schema()
@@ -234,9 +268,10 @@ def json_schema() -> dict[str, Any]:
 
 def _check_together(params: Params) -> None:
     size = params.data.image_size
-    if params.model.architecture == "dcgan" and size not in DCGAN_SIZES:
-        raise ValueError(f"data.image_size = {size}: dcgan takes {', '.join(map(str, DCGAN_SIZES))}")
-    if params.model.upsampling == "nearest" and params.model.kernel_size == 4:
+    if params.model.architecture != "mlp" and size not in DCGAN_SIZES:
+        sizes = ", ".join(map(str, DCGAN_SIZES))
+        raise ValueError(f"data.image_size = {size}: {params.model.architecture} takes {sizes}")
+    if params.model.architecture == "dcgan" and params.model.upsampling == "nearest" and params.model.kernel_size == 4:
         raise ValueError("model.kernel_size = 4: model.upsampling nearest needs a kernel with a centre, 3 or 5")
     if params.loss.gradient_penalty and params.model.d_norm == "batch":
         raise ValueError("loss.gradient_penalty looks at images one by one: set model.d_norm to instance or none")

@@ -11,7 +11,14 @@ BATCH_SIZE = 500
 
 
 @torch.no_grad()
-def generate(generator: nn.Module, latents: torch.Tensor, device: torch.device) -> NDArray[np.uint8]:
-    """Return (N, C, H, W) uint8 images of latents (N, latent_dim); the generator must be in evaluation mode."""
+def generate(
+    generator: nn.Module, latents: torch.Tensor, device: torch.device, labels: torch.Tensor | None = None
+) -> NDArray[np.uint8]:
+    """Return (N, C, H, W) uint8 images of latents (N, latent_dim), for a conditional generator with labels (N,).
+
+    The generator must be in evaluation mode.
+    """
     generator.to(device)
-    return np.concatenate([to_pixels(generator(batch.to(device))).cpu().numpy() for batch in latents.split(BATCH_SIZE)])
+    inputs = [latents] if labels is None else [latents, labels]
+    batches = zip(*(tensor.to(device).split(BATCH_SIZE) for tensor in inputs), strict=True)
+    return np.concatenate([to_pixels(generator(*batch)).cpu().numpy() for batch in batches])

@@ -20,7 +20,7 @@ def samples(
     generated: Annotated[Path, typer.Argument(help="Folder that sample made.")],
     metrics: Annotated[Path, typer.Option(help="JSON file for the figures and their protocol.")],
     classes: Annotated[Path, typer.Option(help="CSV file for the figures of each class.")],
-    confusion: Annotated[Path, typer.Option(help="CSV file for each held-out image's class, asked for and judged.")],
+    confusion: Annotated[Path, typer.Option(help="CSV file of classes asked for and judged; held-out or conditional.")],
     curves: Annotated[
         Path, typer.Option(help="Folder for the training's history, evaluations and alarms, as CSV files.")
     ],
@@ -28,9 +28,17 @@ def samples(
     """Measure quality, diversity and mode collapse of what the sample stage made."""
     params = load_params()
     import numpy as np
+    import pandas as pd
 
     from ganlib.files import read_json, rounded, whole_file, write_json
-    from ganlib.metrics.features import check_images, check_protocol, describe_images, load_extractor, notes_on
+    from ganlib.metrics.features import (
+        check_images,
+        check_protocol,
+        content_order,
+        describe_images,
+        load_extractor,
+        notes_on,
+    )
     from ganlib.metrics.reference import load_reference
     from ganlib.metrics.summary import evaluate
     from ganlib.networks.judge import check_judge, load_judge
@@ -40,12 +48,14 @@ def samples(
     device = resolve_device(params.device)
     images, weights = np.load(generated / "images.npy", mmap_mode="r"), params.evaluate.inception_weights
     check_images(images, f"{generated / 'images.npy'}")
-    check_judge(load_judge(judge), images.shape[1:])
+    network = load_judge(judge)
+    check_judge(network, images.shape[1:])
     extractor = load_extractor(params.evaluate.extractor, judge, Path(weights) if weights else None)
     protocol, heldout = read_json(reference / "protocol.json"), read_json(reference / "heldout.json")
     check_protocol(extractor.protocol, protocol, reference)
+    described = describe_images(images, extractor, device)
     result = evaluate(
-        describe_images(images, extractor, device),
+        described,
         load_reference(reference),
         heldout,
         prefix=extractor.prefix,
@@ -53,6 +63,12 @@ def samples(
         subsets=params.evaluate.subsets,
         random=np.random.default_rng(random_generator(params.seed, "evaluate/draws").initial_seed()),
     )
+    agreement, table = {}, pd.read_csv(reference / "confusion.csv", dtype=str, keep_default_na=False)
+    if (generated / "labels.npy").is_file():  # a conditional model was asked for these classes
+        asked = np.load(generated / "labels.npy")[content_order(images)]
+        names = np.array(network.class_names)
+        table = pd.DataFrame({"asked": names[asked], "judged": names[described.classes]})
+        agreement = {"class_agreement": float((asked == described.classes).mean())}
     protocol |= {"protocol_generated": len(images), "protocol_draws": params.evaluate.draws}
     bar = params.evaluate.min_judge_accuracy
     notes = notes_on(protocol) | {"judge_reliable": heldout["judge_accuracy"] >= bar}
@@ -60,13 +76,15 @@ def samples(
         accuracy = f"{heldout['judge_accuracy']:.3f} on held-out images, under evaluate.min_judge_accuracy = {bar}"
         print(f"WARNING: the judge's accuracy is {accuracy}: do not rely on these figures", file=sys.stderr)
         print("Raise evaluate.judge_epochs, or give more images", file=sys.stderr)
-    write_json(metrics, rounded(result.metrics) | read_json(model / "training.json") | notes | protocol)
+    trained = read_json(model / "training.json")
+    write_json(metrics, rounded(result.metrics | agreement) | trained | notes | protocol)
     with whole_file(classes) as partial:
         result.per_class.to_csv(partial, index=False, float_format="%.6g")
-    copies = {model / name: curves / name for name in ("history.csv", "evaluations.csv", "alarms.csv")}
-    for source, target in (copies | {reference / "confusion.csv": confusion}).items():
-        with whole_file(target) as partial:
-            partial.write_bytes(source.read_bytes())
+    with whole_file(confusion) as partial:
+        table.to_csv(partial, index=False)
+    for name in ("history.csv", "evaluations.csv", "alarms.csv"):
+        with whole_file(curves / name) as partial:
+            partial.write_bytes((model / name).read_bytes())
 
 
 @app.command()

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ganlib.console import run
-from ganlib.params import load_params
+from ganlib.params import check_count, load_params
 
 
 def main(
@@ -21,7 +21,7 @@ def main(
 
     from ganlib.files import whole_file, whole_folder
     from ganlib.images import grid_image
-    from ganlib.latent import draw_latents
+    from ganlib.latent import draw_classes, draw_latents, grid_classes
     from ganlib.networks.families import load_generator
     from ganlib.sampling import generate
     from ganlib.seeding import pin_arithmetic, random_generator, resolve_device
@@ -35,10 +35,18 @@ def main(
         random = random_generator(params.seed, f"sample/{stream}")
         return draw_latents(count, generator.latent_dim, random, generator.latents)
 
+    labels, grid_labels = None, None
+    if generator.class_names:
+        check_count(params.sample.count, len(generator.class_names))
+        random = random_generator(params.seed, "sample/labels")
+        labels = draw_classes(params.sample.count, generator.class_counts, random)
+        grid_labels = grid_classes(columns, columns, len(generator.class_names))
     grid_latents = draw(columns**2, "grid")
-    grid_images = generate(generator, grid_latents, device)
+    grid_images = generate(generator, grid_latents, device, grid_labels)
     with whole_folder(out) as folder:
-        np.save(folder / "images.npy", generate(generator, draw(params.sample.count, "images"), device))
+        np.save(folder / "images.npy", generate(generator, draw(params.sample.count, "images"), device, labels))
+        if labels is not None:
+            np.save(folder / "labels.npy", labels.numpy())
         np.save(folder / "grid_latents.npy", grid_latents.numpy())
         np.save(folder / "grid_images.npy", grid_images)
     with whole_file(grid) as partial:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from ganlib.console import run
-from ganlib.params import load_params
+from ganlib.params import check_classes, load_params
 
 DEPENDS_ON: Any = {
     **dict.fromkeys(("seed", "lr", "batch_size", "steps", "threads", "device", "model", "loss", "train"), True),
@@ -31,31 +31,36 @@ def main(
     import torch
     from tqdm import tqdm
 
-    from ganlib.datasets.packed import read_meta, read_split
+    from ganlib.datasets.packed import labels_path, read_meta, read_split
     from ganlib.files import sha256_of, whole_folder
-    from ganlib.networks.families import build_discriminator, build_generator, discriminator_config, generator_config
+    from ganlib.networks.families import build_discriminator, build_generator, network_configs
     from ganlib.networks.judge import check_judge, load_judge
     from ganlib.seeding import pin_arithmetic, resolve_device, seeded_weights
     from ganlib.training.checkpoint import checkpoint_folder, checkpoint_key, load_latest_checkpoint, save_checkpoint
-    from ganlib.training.loop import Training, build_gan, precision_of, start_training, train_gan
+    from ganlib.training.loop import train_gan
     from ganlib.training.publish import publish
+    from ganlib.training.recipe import precision_of
+    from ganlib.training.state import Training, build_gan, start_training
     from ganlib.training.watch import build_watch
 
     pin_arithmetic(params.threads)
     device = resolve_device(params.device)
     meta, train, heldout = read_meta(prepared), read_split(prepared, "train"), read_split(prepared, "heldout")
+    # sample.count is read here only to refuse, before the training; no output depends on it.
+    check_classes(params, meta["class_names"])
     network = load_judge(judge)
     check_judge(network, train.images.shape[1:], meta["class_names"])
-    configs = {
-        "generator": generator_config(params.model, meta["image_size"], meta["channels"]),
-        "discriminator": discriminator_config(params.model, meta["image_size"], meta["channels"]),
-    }
+    configs = network_configs(params.model, meta)
     with seeded_weights(params.seed, "train/weights"):
         networks = build_generator(**configs["generator"]), build_discriminator(**configs["discriminator"])
-    images = torch.from_numpy(train.images.copy(order="K"))  # channels_last, as they lie on disk
+    images, labels = torch.from_numpy(train.images.copy(order="K")), None  # channels_last, as they lie on disk
+    data = [meta["sha256"], sha256_of(judge / "judge.safetensors"), sha256_of(Path(__file__))]
+    if params.model.conditional != "none":
+        labels = torch.tensor(train.labels)
+        data.append(sha256_of(labels_path(prepared, "train")))
     training = start_training(build_gan(*networks, params.lr, device), images, params)
-    watch = build_watch(network, train.images, heldout.images, params, device)
-    data = meta["sha256"], sha256_of(judge / "judge.safetensors"), sha256_of(Path(__file__))
+    counts = configs["generator"].get("class_counts", [])
+    watch = build_watch(network, train.images, heldout.images, params, device, counts)
     root = Path(os.environ.get("GAN_CHECKPOINTS", checkpoints))
     with (
         checkpoint_folder(root / checkpoint_key(params.model_dump(include=DEPENDS_ON), str(device), data)) as folder,
@@ -76,7 +81,7 @@ def main(
         def save(training: Training) -> None:
             save_checkpoint(folder, training.step, training.state())
 
-        train_gan(training, images, params, device, watch=watch, report=show, warn=warn, checkpoint=save)
+        train_gan(training, images, params, device, labels=labels, watch=watch, report=show, warn=warn, checkpoint=save)
         with whole_folder(out) as published:
             protocol = watch.protocol | {"train_precision": precision_of(params.train.precision, device)}
             publish(published, training, configs, params.train.publish, protocol)

@@ -28,6 +28,9 @@ VARIANTS = [
     {"loss.name": "hinge", "model.spectral_norm": "true"} | UNLABELLED,
     {"loss.name": "wasserstein", "loss.gradient_penalty": "10", "model.d_norm": "none"} | UNLABELLED,
     {"train.precision": "fp32", "loss.r1": "0", "train.d_steps": "2"},
+    {"model.conditional": "concat"},
+    {"model.conditional": "projection", "model.architecture": "mlp"},
+    {"model.conditional": "auxiliary", "model.architecture": "resnet", "loss.auxiliary": "0.5"},
 ]
 
 

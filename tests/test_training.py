@@ -4,20 +4,22 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from ganlib.augment import draw_shifts, flip, translate
+from ganlib.augment import cut_out, draw_colours, draw_corners, draw_shifts, flip, recolour, translate
 from ganlib.ema import decay_for, update_ema
 from ganlib.errors import UserError
 from ganlib.images import grid_image, to_pixels, to_unit_range
 from ganlib.losses import LOSSES, gradient_penalty, r1_penalty
-from ganlib.networks import dcgan
+from ganlib.networks import dcgan, resnet
 from ganlib.networks.blocks import first_size
 from ganlib.networks.dcgan import Discriminator, Generator
 from ganlib.networks.families import (
     FAMILIES,
     build_discriminator,
     build_generator,
+    check_width,
     discriminator_config,
     generator_config,
     load_generator,
@@ -26,16 +28,9 @@ from ganlib.networks.judge import ROTATIONS, Judge
 from ganlib.networks.weights import save_network
 from ganlib.params import DCGAN_SIZES, Params, load_params
 from ganlib.seeding import random_generator, resolve_device, seeded_weights
-from ganlib.training.loop import (
-    BatchOrder,
-    Training,
-    build_gan,
-    lr_factor,
-    recipe_at,
-    recipe_of,
-    start_training,
-    train_gan,
-)
+from ganlib.training.loop import train_gan
+from ganlib.training.recipe import lr_factor, recipe_at, recipe_of
+from ganlib.training.state import BatchOrder, Training, build_gan, start_training
 from ganlib.training.step import Recipe, clip_weights, draw_targets
 from ganlib.training.watch import build_watch
 from tests.conftest import ROOT
@@ -99,6 +94,44 @@ def test_every_family_takes_every_norm(family: str, norm: str):
     images = nets.generator(latent_dim=5, width=4, image_size=12, channels=1, norm=norm)(torch.randn(3, 5))
     assert images.shape == (3, 1, 12, 12)
     assert nets.discriminator(width=4, image_size=12, channels=1, norm=norm, spectral_norm=True)(images).shape == (3,)
+
+
+@pytest.mark.parametrize("image_size", [8, 10, 12, 14, 28, 48, 64, 128])
+def test_resnet_fits_every_size(image_size: int):
+    size = {"width": 4, "image_size": image_size, "channels": 3}
+    images = resnet.Generator(latent_dim=5, **size)(torch.randn(2, 5))
+    assert images.shape == (2, 3, image_size, image_size)
+    assert resnet.Discriminator(**size)(images).shape == (2,)
+
+
+def test_the_networks_of_sngan_for_128_pixels_have_its_shapes():
+    with torch.device("meta"):
+        generator = resnet.Generator(latent_dim=128, width=64, image_size=128, channels=3)
+        discriminator = resnet.Discriminator(width=64, image_size=128, channels=3, norm="none")
+    assert generator.project.weight.shape == (4 * 4 * 1024, 128)
+    widths = [block.branch[-1].weight.shape[0] for block in generator.upsample]
+    assert widths == [1024, 512, 256, 128, 64]
+    assert [block.shortcut[-1].weight.shape[0] for block in generator.upsample] == widths
+    outputs = [layer.out_channels for layer in discriminator.downsample.modules() if isinstance(layer, nn.Conv2d)]
+    blocks = [[64] * 3, [128] * 3, [256] * 3, [512] * 3, [1024] * 3, [1024] * 2]  # the last has no shortcut to widen
+    assert outputs == [width for block in blocks for width in block]
+    assert discriminator.to_logit.weight.shape == (1, 1024)
+
+
+def test_a_residual_net_keeps_the_scale_of_its_features_at_the_start():
+    images = torch.randn(8, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with seeded_weights(0, "weights"):
+        discriminator = resnet.Discriminator(width=8, image_size=64, channels=3, norm="none", activation="relu")
+    assert 0.3 < discriminator.downsample(images).std().item() < 5
+
+
+@pytest.mark.parametrize(("architecture", "width"), [("dcgan", 1024), ("resnet", 1024), ("mlp", 1024)])
+def test_a_width_that_no_machine_holds_is_refused_at_once(architecture: str, width: int):
+    model = settings(architecture=architecture, width=width).model
+    with pytest.raises(UserError, match=rf"model\.width = {width}: {architecture} would have .* weights"):
+        check_width(generator_config(model, 256, 3), discriminator_config(model, 256, 3))
+    model = settings(architecture=architecture, width=64).model
+    check_width(generator_config(model, 64, 3), discriminator_config(model, 64, 3))
 
 
 @pytest.mark.parametrize("image_size", [4, 6, 9, 11, 13, 18, 30, 100])
@@ -203,6 +236,39 @@ def test_translation_lets_gradients_through():
     assert images.grad is not None and images.grad.sum() == pytest.approx(4 * 64)
 
 
+@pytest.mark.parametrize(("share", "side"), [(0.5, 4), (0.4, 3), (1.0, 8)])
+def test_a_cutout_blanks_one_square_that_the_edges_may_clip(share: float, side: int):
+    images = torch.ones(300, 2, 8, 8)
+    cut = cut_out(images, share, draw_corners(images.shape, share, torch.Generator().manual_seed(0)))
+    assert torch.equal(cut[:, 0], cut[:, 1]) and set(cut.unique().tolist()) <= {0, 1}
+    blank = cut[:, 0] == 0
+    heights, widths = blank.any(2).sum(1), blank.any(1).sum(1)
+    assert torch.equal(heights * widths, blank.sum((1, 2)))  # a rectangle
+    assert heights.max() == widths.max() == side and heights.min() < side
+    assert len({tuple(row) for row in blank.flatten(1).tolist()}) > 30
+
+
+def test_recolouring_changes_brightness_colour_and_contrast_by_as_much_as_stated():
+    random = torch.Generator().manual_seed(0)
+    grey = torch.randn(500, 1, 8, 8, generator=random)
+    changed = recolour(grey, 1.0, draw_colours(500, random))
+    moved = changed.mean((1, 2, 3)) - grey.mean((1, 2, 3))
+    stretched = changed.std((1, 2, 3)) / grey.std((1, 2, 3))
+    assert -0.5 <= moved.min() < -0.45 and 0.45 < moved.max() <= 0.5
+    assert 0.5 <= stretched.min() < 0.55 and 1.45 < stretched.max() <= 1.5
+    colour = torch.randn(500, 3, 8, 8, generator=random)
+    share = recolour(colour, 1.0, draw_colours(500, random)).std(1).mean((1, 2)) / colour.std(1).mean((1, 2))
+    assert share.min() < 0.1 and 2 < share.max() <= 3  # saturation and contrast together
+    torch.testing.assert_close(recolour(colour, 0.0, draw_colours(500, random)), colour)
+
+
+def test_augmentations_let_gradients_through():
+    images, random = torch.randn(4, 3, 8, 8, requires_grad=True), torch.Generator().manual_seed(0)
+    recoloured = recolour(images, 0.5, draw_colours(4, random))
+    cut_out(recoloured, 0.5, draw_corners(images.shape, 0.5, random)).square().sum().backward()
+    assert images.grad is not None and images.grad.abs().sum() > 0
+
+
 def test_the_moving_average_follows_parameters_and_copies_buffers():
     average, current = torch.nn.BatchNorm1d(2), torch.nn.BatchNorm1d(2)
     torch.nn.init.constant_(current.weight, 3.0)
@@ -281,14 +347,15 @@ def start(seed: int, **changes: object) -> tuple[Training, torch.Tensor, Params]
     return start_training(gan, images, params), images, params
 
 
-def go_on(training: Training, images: torch.Tensor, params: Params) -> list[str]:
+def go_on(training: Training, images: torch.Tensor, params: Params, labels: torch.Tensor | None = None) -> list[str]:
     """Train to the end, judged by an untrained judge; return the warnings."""
     warnings: list[str] = []
     with seeded_weights(0, "judge"):
         judge = Judge(image_size=8, channels=1, class_names=ROTATIONS).eval()
-    watch = build_watch(judge, images.numpy(), images.numpy(), params, CPU)
+    counts = [] if labels is None else labels.bincount().tolist()
+    watch = build_watch(judge, images.numpy(), images.numpy(), params, CPU, counts)
     quiet: Any = {"report": lambda row: None, "checkpoint": lambda training: None}
-    train_gan(training, images, params, CPU, watch=watch, warn=warnings.append, **quiet)
+    train_gan(training, images, params, CPU, labels=labels, watch=watch, warn=warnings.append, **quiet)
     return warnings
 
 
@@ -313,6 +380,8 @@ VARIANTS = [
     {"name": "wasserstein", "real_label_low": 1, "real_label_high": 1, "gradient_penalty": 10, "d_norm": "instance"},
     {"name": "wasserstein", "real_label_low": 1, "real_label_high": 1, "weight_clip": 0.01, "d_lr_ratio": 0.5},
     {"architecture": "mlp", "g_norm": "none", "d_activation": "elu", "g_activation": "elu"},
+    {"architecture": "resnet", "spectral_norm": True, "d_norm": "none"},
+    {"cutout": 0.5, "colour": 1.0, "precision": "bf16"},
 ]
 
 

@@ -15,8 +15,9 @@ from ganlib.files import read_json
 from ganlib.losses import LOSSES, smallest_d_loss
 from ganlib.networks.families import discriminator_config, generator_config, load_generator
 from ganlib.training.alarms import EVALUATION_ALARMS, LOG_ALARMS, STUCK_ROWS, Figures
-from ganlib.training.loop import RESTORES, Training
+from ganlib.training.loop import RESTORES
 from ganlib.training.publish import publish
+from ganlib.training.state import Training
 from tests.test_training import go_on, start
 
 HEALTHY = {"d_loss": 1.2, "g_loss": 0.9, "d_grad_norm": 3.0, "g_grad_norm": 2.0}

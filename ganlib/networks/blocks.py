@@ -1,10 +1,11 @@
-"""What the families share: activations, normalisations, and how a size is reached by doubling."""
+"""What the families share: activations, normalisations, how a size is reached by doubling, and how labels come in."""
 
 from collections.abc import Callable
 from functools import partial
 
 import torch
 from torch import nn
+from torch.nn.functional import one_hot
 
 FIRST_SIZES = range(4, 8)
 """Heights of the smallest feature map: the image is one of these, doubled at least once."""
@@ -55,3 +56,58 @@ def apply_spectral_norm(network: nn.Module) -> None:
     for module in list(network.modules()):
         if isinstance(module, (nn.Linear, nn.Conv2d)):
             nn.utils.parametrizations.spectral_norm(module)
+
+
+class Discriminator(nn.Module):
+    """What every family's discriminator says of its features, and how labels change that.
+
+    A family computes `features`, and calls `add_heads` when it is built. `conditional` names what labels do:
+    - `concat`: they are joined to the images, inside `features` (Mirza & Osindero 2014, arXiv:1411.1784);
+    - `projection`: the features' product with the label's embedding is added (Miyato & Koyama 2018, arXiv:1802.05637);
+    - `auxiliary`: nothing; `classify` guesses them (Odena et al. 2017, arXiv:1610.09585).
+    """
+
+    def add_heads(self, features: int, conditional: str, classes: int) -> None:
+        """Add what maps (N, features) to logits."""
+        self.conditional, self.classes = conditional, classes
+        self.to_logit = nn.Linear(features, 1)
+        if conditional in ("projection", "auxiliary"):
+            self.to_classes = nn.Linear(features, classes, bias=False)
+
+    def features(self, images: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+        """Return (N, features) of images (N, C, H, W); only `concat` looks at the labels."""
+        raise NotImplementedError
+
+    def forward(self, images: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
+        """Return logits (N,) of images (N, C, H, W) in [-1, 1]; `concat` and `projection` need labels (N,)."""
+        features = self.features(images, labels)
+        logits = self.to_logit(features).squeeze(1)
+        if self.conditional == "projection":
+            # Row y of `to_classes` is the embedding of label y.
+            logits = logits + (self.to_classes(features) * encoded(labels, self.classes)).sum(1)
+        return logits
+
+    def classify(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return logits (N,) and class logits (N, classes) of images; only for `auxiliary`."""
+        features = self.features(images, None)
+        return self.to_logit(features).squeeze(1), self.to_classes(features)
+
+
+def encoded(labels: torch.Tensor | None, classes: int) -> torch.Tensor:
+    """Return labels (N,) as one-hot vectors (N, classes); raise ValueError when there are none."""
+    if labels is None:
+        raise ValueError(f"this network is conditional: give it labels (N,) from 0 to {classes - 1}")
+    return one_hot(labels, classes)
+
+
+def join_labels(vectors: torch.Tensor, labels: torch.Tensor | None, classes: int) -> torch.Tensor:
+    """Return vectors (N, d) with the labels as one-hot vectors behind them, (N, d + classes)."""
+    return torch.cat([vectors, encoded(labels, classes).to(vectors)], 1) if classes else vectors
+
+
+def join_planes(images: torch.Tensor, labels: torch.Tensor | None, classes: int) -> torch.Tensor:
+    """Return images (N, C, H, W) with a constant plane for each class, 1 for the label's, (N, C + classes, H, W)."""
+    if not classes:
+        return images
+    planes = encoded(labels, classes).to(images)[:, :, None, None].expand(-1, -1, *images.shape[2:])
+    return torch.cat([images, planes], 1)

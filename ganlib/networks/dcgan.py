@@ -1,16 +1,30 @@
 """DCGAN (Radford, Metz & Chintala 2015, arXiv:1511.06434) for every size that 4 to 7 pixels double up to."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
 from torch import nn
 
-from ganlib.networks.blocks import ACTIVATIONS, NORMS, apply_spectral_norm, first_size, initialise, layer_widths
-from ganlib.networks.products import Doubling, Halving, Head, Projection
+from ganlib.networks import blocks
+from ganlib.networks.blocks import (
+    ACTIVATIONS,
+    NORMS,
+    apply_spectral_norm,
+    first_size,
+    initialise,
+    join_labels,
+    join_planes,
+    layer_widths,
+)
+from ganlib.networks.products import Doubling, Halving, Projection
 
 
 class Generator(nn.Module):
-    """Latents (N, latent_dim) to images (N, channels, image_size, image_size) in [-1, 1]."""
+    """Latents (N, latent_dim), with labels (N,) if there are classes, to images in [-1, 1].
+
+    Images are (N, channels, image_size, image_size); labels are joined to the latents as one-hot vectors.
+    """
 
     def __init__(
         self,
@@ -24,11 +38,15 @@ class Generator(nn.Module):
         activation: str = "relu",
         norm: str = "batch",
         upsampling: str = "transposed",
+        class_names: Sequence[str] = (),
+        class_counts: Sequence[int] = (),
     ):
         super().__init__()
         self.latent_dim, self.latents = latent_dim, latents  # for those who draw them
+        self.class_names, self.class_counts = class_names, class_counts  # likewise
         widths = layer_widths(width, image_size)[::-1]
-        self.project = Projection(latent_dim, widths[0], first_size(image_size), bias=norm == "none")
+        inputs = latent_dim + len(class_names)
+        self.project = Projection(inputs, widths[0], first_size(image_size), bias=norm == "none")
         self.first_norm = NORMS[norm](widths[0])
         self.activation = ACTIVATIONS[activation]()
         self.upsample = nn.Sequential()
@@ -39,12 +57,13 @@ class Generator(nn.Module):
         self.to_image = doubling(widths[-1], channels, kernel_size, upsampling, bias=True)
         initialise(self)
 
-    def forward(self, latents: torch.Tensor) -> torch.Tensor:
-        x = self.activation(self.first_norm(self.project(latents)))  # (N, widest, 4, 4)
+    def forward(self, latents: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
+        x = self.project(join_labels(latents, labels, len(self.class_names)))  # (N, widest, 4, 4)
+        x = self.activation(self.first_norm(x))
         return torch.tanh(self.to_image(self.upsample(x)))
 
 
-class Discriminator(nn.Module):
+class Discriminator(blocks.Discriminator):
     """Images (N, channels, image_size, image_size) in [-1, 1] to logits (N,)."""
 
     def __init__(
@@ -57,22 +76,26 @@ class Discriminator(nn.Module):
         activation: str = "leaky_relu",
         norm: str = "batch",
         spectral_norm: bool = False,
+        conditional: str = "none",
+        classes: int = 0,
     ):
         super().__init__()
         widths = layer_widths(width, image_size)
-        self.downsample = nn.Sequential(Halving(channels, widths[0], kernel_size, bias=True), ACTIVATIONS[activation]())
+        self.joined = classes if conditional == "concat" else 0
+        inputs = channels + self.joined
+        self.downsample = nn.Sequential(Halving(inputs, widths[0], kernel_size, bias=True), ACTIVATIONS[activation]())
         for narrow, wide in pairwise(widths):
             self.downsample.append(Halving(narrow, wide, kernel_size, bias=norm == "none"))
             self.downsample.append(NORMS[norm](wide))
             self.downsample.append(ACTIVATIONS[activation]())
-        self.to_logit = Head(widths[-1], first_size(image_size), 1)
+        self.add_heads(widths[-1] * first_size(image_size) ** 2, conditional, classes)
         initialise(self)
         if spectral_norm:
             apply_spectral_norm(self)
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        x = self.downsample(images)  # (N, widest, 4, 4)
-        return self.to_logit(x).squeeze(1)
+    def features(self, images: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+        x = self.downsample(join_planes(images, labels, self.joined))  # (N, widest, 4, 4)
+        return x.permute(0, 2, 3, 1).flatten(1)  # (N, 4 * 4 * widest), as it lies in memory
 
 
 def doubling(inputs: int, outputs: int, kernel_size: int, upsampling: str, bias: bool) -> nn.Module:

@@ -1,53 +1,78 @@
 """The families of networks that `model.architecture` names, and the front door to a published generator."""
 
 import inspect
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from torch import nn
+import torch
 
-from ganlib.networks import dcgan, mlp
+from ganlib.errors import UserError
+from ganlib.networks import dcgan, mlp, resnet
 from ganlib.networks.weights import load_network
 from ganlib.params import ModelParams
 
-Generator = dcgan.Generator | mlp.Generator
+MAX_WEIGHTS = 10**9
+"""Weights of a network above which it is refused: with its optimiser and average, a thousand million take 16 GB."""
+
+Generator = dcgan.Generator | mlp.Generator | resnet.Generator
+Discriminator = dcgan.Discriminator | mlp.Discriminator | resnet.Discriminator
 
 
 class Family(NamedTuple):
     generator: type[Generator]
-    discriminator: type[nn.Module]
+    discriminator: type[Discriminator]
 
 
 FAMILIES = {
     "dcgan": Family(dcgan.Generator, dcgan.Discriminator),
     "mlp": Family(mlp.Generator, mlp.Discriminator),
+    "resnet": Family(resnet.Generator, resnet.Discriminator),
 }
 
 
-def generator_config(model: ModelParams, image_size: int, channels: int) -> dict[str, Any]:
-    """Return what rebuilds the generator: the family's name and those settings that it knows."""
-    settings = {
-        "latent_dim": model.latent_dim,
-        "latents": model.latents,
-        "width": model.width,
-        "kernel_size": model.kernel_size,
-        "activation": model.g_activation,
-        "norm": model.g_norm,
-        "upsampling": model.upsampling,
+def network_configs(model: ModelParams, meta: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return what rebuilds both networks for data of this meta.json; raise UserError when they are too wide."""
+    size, channels = meta["image_size"], meta["channels"]
+    counts = {name: meta["counts_per_class"]["train"][name] for name in meta["class_names"]}
+    configs = {
+        "generator": generator_config(model, size, channels, counts),
+        "discriminator": discriminator_config(model, size, channels, len(counts)),
     }
-    return _known(model.architecture, "generator", settings | {"image_size": image_size, "channels": channels})
+    check_width(*configs.values())
+    return configs
 
 
-def discriminator_config(model: ModelParams, image_size: int, channels: int) -> dict[str, Any]:
+def generator_config(
+    model: ModelParams, image_size: int, channels: int, class_counts: Mapping[str, int] | None = None
+) -> dict[str, Any]:
+    """Return what rebuilds the generator: the family's name and those settings that it knows.
+
+    A conditional model needs `class_counts`, the training images of each class, and keeps them for drawing labels.
+    """
+    settings = _settings(model, "g_") | {"image_size": image_size, "channels": channels}
+    if model.conditional != "none":
+        counts = class_counts or {}
+        settings |= {"class_names": list(counts), "class_counts": list(counts.values())}
+    return _known(model.architecture, "generator", settings)
+
+
+def discriminator_config(model: ModelParams, image_size: int, channels: int, classes: int = 0) -> dict[str, Any]:
     """Return what rebuilds the discriminator: the family's name and those settings that it knows."""
-    settings = {
-        "width": model.width,
-        "kernel_size": model.kernel_size,
-        "activation": model.d_activation,
-        "norm": model.d_norm,
-        "spectral_norm": model.spectral_norm,
-    }
-    return _known(model.architecture, "discriminator", settings | {"image_size": image_size, "channels": channels})
+    settings = _settings(model, "d_") | {"image_size": image_size, "channels": channels}
+    return _known(model.architecture, "discriminator", settings | {"classes": classes})
+
+
+def check_width(config: dict[str, Any], d_config: dict[str, Any]) -> None:
+    """Raise UserError when a network would have more than MAX_WEIGHTS; nothing of it is allocated to find out."""
+    with torch.device("meta"):
+        networks = build_generator(**config), build_discriminator(**d_config)
+    most = max(sum(weight.numel() for weight in network.parameters()) for network in networks)
+    if most > MAX_WEIGHTS:
+        raise UserError(
+            f"model.width = {config['width']}: {config['architecture']} would have {most:,} weights at "
+            f"{config['image_size']} pixels; lower it ({MAX_WEIGHTS:,} is the most)"
+        )
 
 
 def build_generator(*, architecture: str, **config: Any) -> Generator:
@@ -55,7 +80,7 @@ def build_generator(*, architecture: str, **config: Any) -> Generator:
     return FAMILIES[architecture].generator(**config)
 
 
-def build_discriminator(*, architecture: str, **config: Any) -> nn.Module:
+def build_discriminator(*, architecture: str, **config: Any) -> Discriminator:
     """Build the discriminator of a family with its own configuration; weights are drawn from torch's global state."""
     return FAMILIES[architecture].discriminator(**config)
 
@@ -63,14 +88,20 @@ def build_discriminator(*, architecture: str, **config: Any) -> nn.Module:
 def load_generator(folder: Path, name: str = "generator") -> Generator:
     """Rebuild the published generator from generator.json and generator.safetensors, in evaluation mode.
 
-    It maps latents (N, latent_dim) to images (N, channels, image_size, image_size) in [-1, 1].
+    It maps latents (N, latent_dim) to images (N, channels, image_size, image_size) in [-1, 1]; a conditional one, which
+    has `class_names`, takes labels (N,), indices into these, as its second argument.
     """
     return load_network(folder, name, build_generator)
 
 
-def load_discriminator(folder: Path) -> nn.Module:
+def load_discriminator(folder: Path) -> Discriminator:
     """Rebuild the discriminator from its two files in best/ or final/, in evaluation mode."""
     return load_network(folder, "discriminator", build_discriminator)
+
+
+def _settings(model: ModelParams, prefix: str) -> dict[str, Any]:
+    """Return `model.*` by the networks' own names: those of one network without their prefix, `g_` or `d_`."""
+    return {name.removeprefix(prefix): getattr(model, name) for name in ModelParams.model_fields}
 
 
 def _known(architecture: str, net: str, settings: dict[str, Any]) -> dict[str, Any]:

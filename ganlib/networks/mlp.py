@@ -1,9 +1,12 @@
 """The GAN of dense layers (Goodfellow et al. 2014, arXiv:1406.2661): two hidden layers in each net."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 
-from ganlib.networks.blocks import ACTIVATIONS, apply_spectral_norm, initialise
+from ganlib.networks import blocks
+from ganlib.networks.blocks import ACTIVATIONS, apply_spectral_norm, initialise, join_labels
 
 HIDDEN = 16
 """Units of a hidden layer for each unit of `width`: width 32 is 512 units."""
@@ -11,7 +14,10 @@ NORMS = {"batch": nn.BatchNorm1d, "instance": nn.LayerNorm, "none": lambda units
 
 
 class Generator(nn.Module):
-    """Latents (N, latent_dim) to images (N, channels, image_size, image_size) in [-1, 1]."""
+    """Latents (N, latent_dim), with labels (N,) if there are classes, to images in [-1, 1].
+
+    Images are (N, channels, image_size, image_size); labels are joined to the latents as one-hot vectors.
+    """
 
     def __init__(
         self,
@@ -23,20 +29,25 @@ class Generator(nn.Module):
         channels: int,
         activation: str = "relu",
         norm: str = "batch",
+        class_names: Sequence[str] = (),
+        class_counts: Sequence[int] = (),
     ):
         super().__init__()
         self.latent_dim, self.latents = latent_dim, latents  # for those who draw them
+        self.class_names, self.class_counts = class_names, class_counts  # likewise
         self.shape = (channels, image_size, image_size)
         units = width * HIDDEN
-        self.hidden = nn.Sequential(dense(latent_dim, units, activation, norm), dense(units, units, activation, norm))
+        inputs = latent_dim + len(class_names)
+        self.hidden = nn.Sequential(dense(inputs, units, activation, norm), dense(units, units, activation, norm))
         self.to_image = nn.Linear(units, channels * image_size**2)
         initialise(self)
 
-    def forward(self, latents: torch.Tensor) -> torch.Tensor:
-        return torch.tanh(self.to_image(self.hidden(latents))).unflatten(1, self.shape)
+    def forward(self, latents: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
+        joined = join_labels(latents, labels, len(self.class_names))
+        return torch.tanh(self.to_image(self.hidden(joined))).unflatten(1, self.shape)
 
 
-class Discriminator(nn.Module):
+class Discriminator(blocks.Discriminator):
     """Images (N, channels, image_size, image_size) in [-1, 1] to logits (N,)."""
 
     def __init__(
@@ -48,18 +59,21 @@ class Discriminator(nn.Module):
         activation: str = "leaky_relu",
         norm: str = "batch",
         spectral_norm: bool = False,
+        conditional: str = "none",
+        classes: int = 0,
     ):
         super().__init__()
         units = width * HIDDEN
-        pixels = channels * image_size**2
-        self.hidden = nn.Sequential(dense(pixels, units, activation, "none"), dense(units, units, activation, norm))
-        self.to_logit = nn.Linear(units, 1)
+        self.joined = classes if conditional == "concat" else 0
+        inputs = channels * image_size**2 + self.joined
+        self.hidden = nn.Sequential(dense(inputs, units, activation, "none"), dense(units, units, activation, norm))
+        self.add_heads(units, conditional, classes)
         initialise(self)
         if spectral_norm:
             apply_spectral_norm(self)
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self.to_logit(self.hidden(images.flatten(1))).squeeze(1)
+    def features(self, images: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+        return self.hidden(join_labels(images.flatten(1), labels, self.joined))
 
 
 def dense(inputs: int, outputs: int, activation: str, norm: str) -> nn.Sequential:

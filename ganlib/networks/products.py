@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.autograd.function import once_differentiable
-from torch.nn.functional import conv_transpose2d, linear, pad
+from torch.nn.functional import conv_transpose2d, pad
 
 SMALL_MAP = 7
 """Height up to which patches pay for their copying: oneDNN's bfloat16 convolution takes up to twice as long."""
@@ -24,18 +24,6 @@ class Projection(nn.Linear):
 
     def forward(self, latents: torch.Tensor) -> torch.Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         return super().forward(latents).unflatten(1, self.map_shape).contiguous(memory_format=torch.channels_last)
-
-
-class Head(nn.Linear):
-    """A convolution with a kernel as large as the maps (N, channels, size, size), to (N, outputs)."""
-
-    def __init__(self, channels: int, size: int, outputs: int):
-        super().__init__(channels * size**2, outputs)
-        self.map_shape = (channels, size, size)
-
-    def forward(self, maps: torch.Tensor) -> torch.Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        weight = self.weight.unflatten(1, self.map_shape)  # (outputs, channels, size, size)
-        return linear(maps.permute(0, 2, 3, 1).flatten(1), weight.permute(0, 2, 3, 1).flatten(1), self.bias)
 
 
 class Halving(nn.Conv2d):

@@ -11,7 +11,7 @@ import torch
 
 from ganlib.files import rounded, write_json
 from ganlib.networks.weights import save_network
-from ganlib.training.loop import Training
+from ganlib.training.state import Training
 
 NETWORKS = {"generator": "generator", "generator_ema": "generator", "discriminator": "discriminator"}
 """Networks that are saved, and whose configuration each has."""

@@ -1,14 +1,16 @@
 """One update of the discriminator and one of the generator."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import nn
 
-from ganlib.augment import draw_shifts, translate
-from ganlib.losses import Loss, gradient_penalty, r1_penalty
+from ganlib.augment import cut_out, draw_colours, draw_corners, draw_shifts, recolour, translate
+from ganlib.losses import Loss, class_loss, gradient_penalty, r1_penalty
+from ganlib.networks.families import Discriminator
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +18,7 @@ class Gan:
     """Everything that training changes."""
 
     generator: nn.Module
-    discriminator: nn.Module
+    discriminator: Discriminator
     generator_ema: nn.Module
     g_optimizer: torch.optim.Optimizer
     d_optimizer: torch.optim.Optimizer
@@ -40,8 +42,14 @@ class Recipe:
     """Weight of WGAN-GP's penalty."""
     weight_clip: float
     """Largest absolute weight of D; 0 for none."""
+    auxiliary: float
+    """Weight of the class loss of a discriminator that guesses labels; 0 for one that does not."""
     translation: float
     """Largest shift of what D sees, as a share of the image size."""
+    cutout: float
+    """Side of the square that D does not see, as a share of the image size."""
+    colour: float
+    """Strength of the changes of colour of what D sees."""
     noise: float
     """Standard deviation of the noise on what D sees in this step."""
     bf16: bool
@@ -57,16 +65,24 @@ class Batch(NamedTuple):
     """(N, latent_dim)"""
     targets: torch.Tensor
     """(2, N): D's labels of real and of fake images."""
+    real_labels: torch.Tensor | None
+    """(N,), classes of the real images; None unless the model is conditional."""
+    fake_labels: torch.Tensor | None
+    """(N,), classes that fake images are asked for in."""
     shifts: torch.Tensor | None
     """(3, 2, N): pixels by which D sees real images, fakes, and fakes in G's update moved down and right."""
+    colours: torch.Tensor | None
+    """(3, 3, N): how their brightness, saturation and contrast change."""
+    corners: torch.Tensor | None
+    """(3, 2, N): corners of the squares that D does not see of them."""
     noise: torch.Tensor | None
-    """(3, N, C, H, W): what is laid over the same three."""
+    """(3, N, C, H, W): what is laid over them."""
     shares: torch.Tensor | None
     """(N, 1, 1, 1): where between real and fake images WGAN-GP's penalty is taken."""
 
 
 REAL, FAKE, JUDGED = range(3)
-"""Places in `shifts` and `noise`."""
+"""Places in `shifts`, `colours`, `corners` and `noise`."""
 
 
 class StepResult(NamedTuple):
@@ -83,14 +99,14 @@ class StepResult(NamedTuple):
 def train_step(gan: Gan, batches: Sequence[Batch], recipe: Recipe) -> StepResult:
     """Update D on each batch of real images and as many fakes, then G on the last fakes."""
 
-    def make(latents: torch.Tensor) -> torch.Tensor:
-        with autocast(latents, recipe.bf16):
-            return gan.generator(latents)
+    def make(batch: Batch) -> torch.Tensor:
+        with autocast(batch.latents, recipe.bf16):
+            return gan.generator(batch.latents, batch.fake_labels)
 
     *earlier, batch = batches
     for one in earlier:
-        discriminator_step(gan, one, make(one.latents).detach(), recipe)
-    fake_images = make(batch.latents)
+        discriminator_step(gan, one, make(one).detach(), recipe)
+    fake_images = make(batch)
     d_step = discriminator_step(gan, batch, fake_images.detach(), recipe)
     g_step = generator_step(gan, batch, fake_images, recipe)
     return StepResult(*(tensor.detach() for tensor in (*g_step, *d_step)))
@@ -99,21 +115,23 @@ def train_step(gan: Gan, batches: Sequence[Batch], recipe: Recipe) -> StepResult
 def discriminator_step(
     gan: Gan, batch: Batch, fake_images: torch.Tensor, recipe: Recipe
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Update D; return its loss without penalties, and both logits."""
+    """Update D; return its loss without class loss and penalties, and both logits."""
     penalised = recipe.r1_weight > 0
-    seen_real = seen(batch.real_images, batch, REAL).requires_grad_(penalised)
+    seen_real = seen(batch.real_images, batch, REAL, recipe).requires_grad_(penalised)
     with autocast(seen_real, recipe.bf16 and not penalised):  # the penalty's second derivative needs float32
-        real_logits = gan.discriminator(seen_real).float()
-    seen_fake = seen(fake_images, batch, FAKE)
+        real_logits, real_class_loss = discriminate(gan.discriminator, seen_real, batch.real_labels, recipe)
+    seen_fake = seen(fake_images, batch, FAKE, recipe)
     with autocast(seen_fake, recipe.bf16):
-        fake_logits = gan.discriminator(seen_fake).float()
+        fake_logits, fake_class_loss = discriminate(gan.discriminator, seen_fake, batch.fake_labels, recipe)
     d_loss = recipe.loss.discriminator(real_logits, fake_logits, *batch.targets)
     total = d_loss
+    if recipe.auxiliary:
+        total = total + recipe.auxiliary * (real_class_loss + fake_class_loss)
     if recipe.r1_weight:
         total = total + recipe.r1_weight * r1_penalty(real_logits, seen_real)
     if batch.shares is not None:
-        penalty = gradient_penalty(gan.discriminator, seen_real, seen_fake, batch.shares)
-        total = total + recipe.gradient_penalty * penalty
+        critic = partial(gan.discriminator, labels=batch.real_labels)
+        total = total + recipe.gradient_penalty * gradient_penalty(critic, seen_real, seen_fake, batch.shares)
     update(gan.d_optimizer, total)
     if recipe.weight_clip:
         clip_weights(gan.discriminator, recipe.weight_clip)
@@ -123,34 +141,69 @@ def discriminator_step(
 def generator_step(
     gan: Gan, batch: Batch, fake_images: torch.Tensor, recipe: Recipe
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Update G on fakes that it has made; return its loss and their logits."""
+    """Update G on fakes that it has made; return its loss without the class loss, and their logits."""
     # D is only the judge here, so its own gradients, which the next step would discard, are not computed.
     gan.discriminator.requires_grad_(False)
     with autocast(fake_images, recipe.bf16):
-        logits = gan.discriminator(seen(fake_images, batch, JUDGED)).float()
+        seen_fake = seen(fake_images, batch, JUDGED, recipe)
+        logits, fake_class_loss = discriminate(gan.discriminator, seen_fake, batch.fake_labels, recipe)
     g_loss = recipe.loss.generator(logits)
-    update(gan.g_optimizer, g_loss)
+    total = g_loss + recipe.auxiliary * fake_class_loss if recipe.auxiliary else g_loss
+    update(gan.g_optimizer, total)
     gan.discriminator.requires_grad_(True)
     return g_loss, logits
 
 
-def seen(images: torch.Tensor, batch: Batch, place: int) -> torch.Tensor:
-    """Return images as D sees them: moved and noisy, real and fake alike."""
+def discriminate(
+    discriminator: Discriminator, images: torch.Tensor, labels: torch.Tensor | None, recipe: Recipe
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return D's logits (N,) of images and the loss of its guess at their labels, 0 unless it guesses; in float32."""
+    if recipe.auxiliary and labels is not None:
+        logits, class_logits = discriminator.classify(images)
+        return logits.float(), class_loss(class_logits.float(), labels)
+    logits = discriminator(images, labels).float()
+    return logits, logits.new_zeros(())
+
+
+def seen(images: torch.Tensor, batch: Batch, place: int, recipe: Recipe) -> torch.Tensor:
+    """Return images as D sees them: recoloured, moved, cut and noisy, real and fake alike."""
+    if batch.colours is not None:
+        images = recolour(images, recipe.colour, batch.colours[place])
     if batch.shifts is not None:
         images = translate(images, batch.shifts[place])
+    if batch.corners is not None:
+        images = cut_out(images, recipe.cutout, batch.corners[place])
     if batch.noise is not None:
         images = images + batch.noise[place].to(images)
     return images
 
 
-def draw_batch(real_images: torch.Tensor, latents: torch.Tensor, recipe: Recipe, random: torch.Generator) -> Batch:
-    """Add to real images and latents the rest of what chance decides in an update; on the images' device."""
-    shape, share = real_images.shape, recipe.translation
-    shifts = torch.stack([draw_shifts(shape, share, random) for _ in range(3)]) if share else None
-    noise = recipe.noise * torch.randn(3, *shape, generator=random) if recipe.noise else None
+def draw_batch(
+    real_images: torch.Tensor,
+    latents: torch.Tensor,
+    labels: tuple[torch.Tensor | None, torch.Tensor | None],
+    recipe: Recipe,
+    random: torch.Generator,
+) -> Batch:
+    """Add to real images, latents and (real, fake) labels all else that chance decides; on the images' device."""
+    shape = real_images.shape
+
+    def thrice(draw: Callable[[], torch.Tensor], wanted: float) -> torch.Tensor | None:
+        return send(torch.stack([draw() for _ in range(3)]), real_images.device) if wanted else None
+
     shares = torch.rand(shape[0], 1, 1, 1, generator=random) if recipe.gradient_penalty else None
-    drawn = latents, draw_targets(shape[0], recipe, random), shifts, noise, shares
-    return Batch(real_images, *(None if x is None else send(x, real_images.device) for x in drawn))  # pyright: ignore[reportArgumentType]
+    return Batch(
+        real_images=real_images,
+        latents=send(latents, real_images.device),
+        targets=send(draw_targets(shape[0], recipe, random), real_images.device),
+        real_labels=None if labels[0] is None else send(labels[0], real_images.device),
+        fake_labels=None if labels[1] is None else send(labels[1], real_images.device),
+        shifts=thrice(lambda: draw_shifts(shape, recipe.translation, random), recipe.translation),
+        colours=thrice(lambda: draw_colours(shape[0], random), recipe.colour),
+        corners=thrice(lambda: draw_corners(shape, recipe.cutout, random), recipe.cutout),
+        noise=thrice(lambda: recipe.noise * torch.randn(shape, generator=random), recipe.noise),
+        shares=None if shares is None else send(shares, real_images.device),
+    )
 
 
 def draw_targets(count: int, recipe: Recipe, random: torch.Generator) -> torch.Tensor:

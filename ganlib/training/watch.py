@@ -1,5 +1,6 @@
 """Watching a training: how good and how diverse the generator is by now, and the same few images again and again."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from ganlib.latent import draw_latents
+from ganlib.latent import draw_classes, draw_latents
 from ganlib.metrics.classes import class_table, diversity_figures
 from ganlib.metrics.diversity import Labelled
 from ganlib.metrics.frechet import Gaussian, fit_gaussian, gaussian_distance
@@ -39,6 +40,8 @@ class Watch:
     """Fitted to the held-out images: distances to what training never sees choose the best weights."""
     latents: torch.Tensor
     """(count, latent_dim)"""
+    labels: torch.Tensor | None
+    """(count,), for a conditional generator."""
     seed: int
     device: torch.device
     protocol: dict[str, Any]
@@ -46,7 +49,7 @@ class Watch:
 
     def evaluate(self, generator: nn.Module) -> tuple[dict[str, float], Images]:
         """Return the figures of a generator in evaluation mode, and its first images, (n, C, H, W)."""
-        images = generate(generator, self.latents, self.device)
+        images = generate(generator, self.latents, self.device, self.labels)
         fake = into_bins(judge_images(self.judge, images, self.device), self.reference.centres)
         random = np.random.default_rng(random_generator(self.seed, "watch/draws").initial_seed())
         valid = among_train(fake, self.reference).valid
@@ -59,8 +62,18 @@ class Watch:
         }, images[:PROGRESS_IMAGES]
 
 
-def build_watch(judge: Judge, train: Images, heldout: Images, params: Params, device: torch.device) -> Watch:
-    """Take the features of up to 5,000 real (N, C, H, W) images of each split, and draw the latents."""
+def build_watch(
+    judge: Judge,
+    train: Images,
+    heldout: Images,
+    params: Params,
+    device: torch.device,
+    class_counts: Sequence[int] = (),
+) -> Watch:
+    """Take the features of up to 5,000 real (N, C, H, W) images of each split, and draw the latents.
+
+    For a conditional generator, labels are drawn by `class_counts`, the training images of each class.
+    """
     random = np.random.default_rng(random_generator(params.seed, "watch/real").initial_seed())
 
     def describe(images: Images) -> Labelled:
@@ -77,6 +90,7 @@ def build_watch(judge: Judge, train: Images, heldout: Images, params: Params, de
         reference=reference,
         heldout=fit_gaussian(described[1].features),
         latents=draw_latents(count, model.latent_dim, latent_random, model.latents),
+        labels=draw_classes(count, class_counts, latent_random) if class_counts else None,
         seed=params.seed,
         device=device,
         protocol={"protocol_train_generated": count, "protocol_train_heldout": len(described[1].features)},
