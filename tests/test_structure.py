@@ -38,7 +38,7 @@ def test_every_path_that_a_stage_is_given_is_declared(stage: str):
 
 
 def test_every_script_is_a_stage_or_a_tool():
-    assert {path.stem for path in modules("stages")} == {"__init__", "params", *PIPELINE["stages"]}
+    assert {path.stem for path in modules("stages")} == {"__init__", "params", "export", *PIPELINE["stages"]}
 
 
 def test_training_emits_only_cached_outputs():

@@ -1,0 +1,93 @@
+"""The documented set-ups are real: every command is valid, and its networks fit together."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import torch
+
+from ganlib.networks.families import build_discriminator, build_generator, discriminator_config, generator_config
+from ganlib.params import DCGAN_SIZES, Params, load_params
+from tests.conftest import ROOT, edit_params
+
+PAGES = {name: (ROOT / name).read_text(encoding="utf-8") for name in ("docs/setups.md", "README.md")}
+
+
+def commands(text: str) -> list[dict[str, str]]:
+    """Return the changes of every `dvc exp run` on a page, by key."""
+    changes: list[dict[str, str]] = []
+    for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL):
+        for line in block.replace("\\\n", " ").splitlines():
+            words = shlex.split(line, comments=True)
+            if words[:3] == ["dvc", "exp", "run"]:
+                rest = [word for word in words[3:] if word != "--queue"]
+                assert rest[0::2] == ["-S"] * (len(rest) // 2), line
+                pairs = [word.split("=", 1) for word in rest[1::2]]
+                assert len(dict(pairs)) == len(pairs), f"a key twice: {line}"
+                changes.append(dict(pairs))
+    return changes
+
+
+def applied(changes: dict[str, str], folder: Path) -> Params:
+    """Check params.yaml with the changes, a list of values by its first."""
+    path = folder / "params.yaml"
+    single = {key: value.split(",")[0] for key, value in changes.items()}
+    path.write_text(edit_params((ROOT / "params.yaml").read_text(encoding="utf-8"), single))
+    return load_params(path)
+
+
+SETUPS = [(name, changes) for name, page in PAGES.items() for changes in commands(page)]
+
+
+@pytest.mark.parametrize(("name", "changes"), SETUPS, ids=lambda value: value if isinstance(value, str) else None)
+def test_every_documented_command_is_valid_and_its_networks_fit(name: str, changes: dict[str, str], tmp_path: Path):
+    params = applied(changes, tmp_path)
+    size, channels, counts = params.data.image_size, params.data.channels, {"a": 1, "b": 1}
+    generator = build_generator(**generator_config(params.model, size, channels, counts))
+    discriminator = build_discriminator(**discriminator_config(params.model, size, channels, len(counts)))
+    labels = torch.tensor([0, 1]) if generator.class_names else None
+    with torch.no_grad():
+        images = generator(torch.randn(2, params.model.latent_dim), labels)
+        assert images.shape == (2, channels, size, size)
+        assert discriminator(images, labels).shape == (2,)
+
+
+def test_the_page_has_every_family_and_every_conditional_mode(tmp_path: Path):
+    models = [applied(changes, tmp_path).model for changes in commands(PAGES["docs/setups.md"])]
+    assert {model.architecture for model in models} == {"dcgan", "mlp", "resnet"}
+    assert {model.conditional for model in models} == {"none", "concat", "projection", "auxiliary"}
+    assert len(models) == PAGES["docs/setups.md"].count("\n## ") == PAGES["docs/setups.md"].count("dvc exp run")
+
+
+def test_the_mnist_papers_networks_have_its_layers(tmp_path: Path):
+    page = PAGES["docs/setups.md"]
+    (changes,) = commands(page[page.index("## The MNIST paper") : page.index("## The Keras")])
+    model = applied(changes, tmp_path).model
+    generator = build_generator(**generator_config(model, 28, 1))
+    assert [tuple(weight.shape) for weight in weights(generator)] == [(6272, 100), (128, 64, 5, 5), (64, 1, 5, 5)]
+    assert kinds(generator) == [
+        "Linear",
+        "BatchNorm2d",
+        "ReLU",
+        "ConvTranspose2d",
+        "BatchNorm2d",
+        "ReLU",
+        "ConvTranspose2d",
+    ]
+    discriminator = build_discriminator(**discriminator_config(model, 28, 1))
+    assert [tuple(weight.shape) for weight in weights(discriminator)] == [(64, 1, 5, 5), (128, 64, 5, 5), (1, 6272)]
+    assert kinds(discriminator) == ["Conv2d", "ELU", "Conv2d", "BatchNorm2d", "ELU", "Linear"]
+
+
+def weights(network: torch.nn.Module) -> list[torch.Tensor]:
+    return [weight for weight in network.parameters() if weight.dim() > 1]
+
+
+def kinds(network: torch.nn.Module) -> list[str]:
+    return [type(module).__name__ for module in network.modules() if not list(module.children())]
+
+
+def test_sizes_on_the_page_are_reached(tmp_path: Path):
+    sizes = {applied(changes, tmp_path).data.image_size for changes in commands(PAGES["docs/setups.md"])}
+    assert sizes <= set(DCGAN_SIZES)
