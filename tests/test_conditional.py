@@ -13,7 +13,7 @@ from ganlib.datasets.packed import read_split
 from ganlib.errors import UserError
 from ganlib.files import read_json, write_json
 from ganlib.latent import draw_classes, grid_classes
-from ganlib.losses import class_loss
+from ganlib.losses import LOSSES, class_loss
 from ganlib.networks.families import (
     FAMILIES,
     build_discriminator,
@@ -136,6 +136,26 @@ def test_a_generator_learns_to_draw_what_it_is_asked_for(architecture: str, cond
         generate(generator.eval(), latents, CPU, torch.full((50,), label)).mean((1, 2, 3)) for label in (0, 1)
     )
     assert (dark < 128).mean() > 0.9 and (bright > 128).mean() > 0.9
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("conditional", MODES)
+def test_every_loss_and_penalty_takes_labels_and_repeats(conditional: str, loss: str):
+    def weights() -> dict[str, torch.Tensor]:
+        params = settings(
+            conditional=conditional, name=loss, r1=0.1, gradient_penalty=10, d_norm="none", d_steps=2, width=4
+        )
+        with seeded_weights(0, "weights"):
+            generator = build_generator(**generator_config(params.model, 8, 1, COUNTS))
+            discriminator = build_discriminator(**discriminator_config(params.model, 8, 1, len(COUNTS)))
+        images = torch.randint(0, 256, (40, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+        training = start_training(build_gan(generator, discriminator, params.lr, CPU), images, params)
+        labels = torch.arange(40) % 2
+        go_on(training, images, params, labels)
+        return {**generator.state_dict(), **discriminator.state_dict()}
+
+    first, second = weights(), weights()
+    assert all(value.isfinite().all() and torch.equal(value, second[name]) for name, value in first.items())
 
 
 @pytest.fixture

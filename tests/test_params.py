@@ -42,6 +42,11 @@ def test_steps_may_be_written_with_an_exponent(params_file: Path):
         ((r"^  gradient_penalty: \S+", "  gradient_penalty: 10"), ["loss.gradient_penalty", "set model.d_norm"]),
         ((r"^  name: \S+", "  name: hinge"), ["loss.name = hinge has no labels"]),
         ((r"^  d_steps: \S+", "  d_steps: 0"), ["train.d_steps = 0"]),
+        ((r"^  width: \S+", "  width: 3"), ["model.width = 3"]),
+        ((r"^  conditional: \S+", "  conditional: concatenate"), ["model.conditional = 'concatenate'", "mean concat?"]),
+        ((r"^  auxiliary: \S+", "  auxiliary: 0"), ["loss.auxiliary = 0: must be greater than 0"]),
+        ((r"^  cutout: \S+", "  cutout: 2"), ["train.cutout = 2"]),
+        ((r"^  colour: \S+", "  colour: -1"), ["train.colour = -1"]),
         ((r"^  channels: \S+", "  channels: 2"), ["data.channels = 2: must be 1 or 3"]),
         (
             (r"^  dataset: \S+", "  dataset: CIFAR-10"),

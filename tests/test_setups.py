@@ -67,17 +67,17 @@ def test_the_mnist_papers_networks_have_its_layers(tmp_path: Path):
     generator = build_generator(**generator_config(model, 28, 1))
     assert [tuple(weight.shape) for weight in weights(generator)] == [(6272, 100), (128, 64, 5, 5), (64, 1, 5, 5)]
     assert kinds(generator) == [
-        "Linear",
+        "Projection",
         "BatchNorm2d",
         "ReLU",
-        "ConvTranspose2d",
+        "Doubling",
         "BatchNorm2d",
         "ReLU",
-        "ConvTranspose2d",
+        "Doubling",
     ]
     discriminator = build_discriminator(**discriminator_config(model, 28, 1))
     assert [tuple(weight.shape) for weight in weights(discriminator)] == [(64, 1, 5, 5), (128, 64, 5, 5), (1, 6272)]
-    assert kinds(discriminator) == ["Conv2d", "ELU", "Conv2d", "BatchNorm2d", "ELU", "Linear"]
+    assert kinds(discriminator) == ["Halving", "ELU", "Halving", "BatchNorm2d", "ELU", "Linear"]
 
 
 def weights(network: torch.nn.Module) -> list[torch.Tensor]:

@@ -65,9 +65,9 @@ class Batch(NamedTuple):
     """(N, latent_dim)"""
     targets: torch.Tensor
     """(2, N): D's labels of real and of fake images."""
-    real_labels: torch.Tensor | None
+    real_classes: torch.Tensor | None
     """(N,), classes of the real images; None unless the model is conditional."""
-    fake_labels: torch.Tensor | None
+    fake_classes: torch.Tensor | None
     """(N,), classes that fake images are asked for in."""
     shifts: torch.Tensor | None
     """(3, 2, N): pixels by which D sees real images, fakes, and fakes in G's update moved down and right."""
@@ -101,7 +101,7 @@ def train_step(gan: Gan, batches: Sequence[Batch], recipe: Recipe) -> StepResult
 
     def make(batch: Batch) -> torch.Tensor:
         with autocast(batch.latents, recipe.bf16):
-            return gan.generator(batch.latents, batch.fake_labels)
+            return gan.generator(batch.latents, batch.fake_classes)
 
     *earlier, batch = batches
     for one in earlier:
@@ -119,10 +119,10 @@ def discriminator_step(
     penalised = recipe.r1_weight > 0
     seen_real = seen(batch.real_images, batch, REAL, recipe).requires_grad_(penalised)
     with autocast(seen_real, recipe.bf16 and not penalised):  # the penalty's second derivative needs float32
-        real_logits, real_class_loss = discriminate(gan.discriminator, seen_real, batch.real_labels, recipe)
+        real_logits, real_class_loss = discriminate(gan.discriminator, seen_real, batch.real_classes, recipe)
     seen_fake = seen(fake_images, batch, FAKE, recipe)
     with autocast(seen_fake, recipe.bf16):
-        fake_logits, fake_class_loss = discriminate(gan.discriminator, seen_fake, batch.fake_labels, recipe)
+        fake_logits, fake_class_loss = discriminate(gan.discriminator, seen_fake, batch.fake_classes, recipe)
     d_loss = recipe.loss.discriminator(real_logits, fake_logits, *batch.targets)
     total = d_loss
     if recipe.auxiliary:
@@ -130,7 +130,7 @@ def discriminator_step(
     if recipe.r1_weight:
         total = total + recipe.r1_weight * r1_penalty(real_logits, seen_real)
     if batch.shares is not None:
-        critic = partial(gan.discriminator, labels=batch.real_labels)
+        critic = partial(gan.discriminator, labels=batch.real_classes)
         total = total + recipe.gradient_penalty * gradient_penalty(critic, seen_real, seen_fake, batch.shares)
     update(gan.d_optimizer, total)
     if recipe.weight_clip:
@@ -146,7 +146,7 @@ def generator_step(
     gan.discriminator.requires_grad_(False)
     with autocast(fake_images, recipe.bf16):
         seen_fake = seen(fake_images, batch, JUDGED, recipe)
-        logits, fake_class_loss = discriminate(gan.discriminator, seen_fake, batch.fake_labels, recipe)
+        logits, fake_class_loss = discriminate(gan.discriminator, seen_fake, batch.fake_classes, recipe)
     g_loss = recipe.loss.generator(logits)
     total = g_loss + recipe.auxiliary * fake_class_loss if recipe.auxiliary else g_loss
     update(gan.g_optimizer, total)
@@ -196,8 +196,8 @@ def draw_batch(
         real_images=real_images,
         latents=send(latents, real_images.device),
         targets=send(draw_targets(shape[0], recipe, random), real_images.device),
-        real_labels=None if labels[0] is None else send(labels[0], real_images.device),
-        fake_labels=None if labels[1] is None else send(labels[1], real_images.device),
+        real_classes=None if labels[0] is None else send(labels[0], real_images.device),
+        fake_classes=None if labels[1] is None else send(labels[1], real_images.device),
         shifts=thrice(lambda: draw_shifts(shape, recipe.translation, random), recipe.translation),
         colours=thrice(lambda: draw_colours(shape[0], random), recipe.colour),
         corners=thrice(lambda: draw_corners(shape, recipe.cutout, random), recipe.cutout),
