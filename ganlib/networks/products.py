@@ -8,11 +8,15 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.autograd.function import once_differentiable
-from torch.nn.functional import conv_transpose2d, pad
+from torch.nn.functional import conv2d, conv_transpose2d, linear, pad, pixel_shuffle
+from torch.nn.grad import conv2d_weight
 
 SMALL_MAP = 7
-"""Height up to which patches pay for their copying: oneDNN's bfloat16 convolution takes up to twice as long."""
+"""Height of maps up to which patches pay for their copying: oneDNN's bfloat16 takes up to twice as long."""
+DEEP = 256
+"""Channels from which that holds for the convolution itself, and not only for the gradient of its weights."""
+FEW_CHANNELS = 3
+"""Those of an image, of which oneDNN's transposed convolution makes slow work in any precision."""
 
 
 class Projection(nn.Linear):
@@ -33,9 +37,10 @@ class Halving(nn.Conv2d):
         super().__init__(inputs, outputs, kernel_size, stride=2, padding=(kernel_size - 1) // 2, bias=bias)
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        if not gains(maps, maps.shape[2] // 2):
-            return super().forward(maps)
-        return add_bias(_Halve.apply(maps.bfloat16(), self.weight.bfloat16()), self.bias)
+        few_wanted = maps.shape[1] <= FEW_CHANNELS and maps.requires_grad
+        if maps.device.type == "cpu" and (few_wanted or is_small(maps.shape[2] // 2)):
+            return _Halve.apply(*computed_in(maps, self.weight, self.bias))
+        return super().forward(maps)
 
 
 class Doubling(nn.ConvTranspose2d):
@@ -46,68 +51,108 @@ class Doubling(nn.ConvTranspose2d):
         super().__init__(inputs, outputs, kernel_size, 2, padding, output_padding=kernel_size % 2, bias=bias)
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        if not gains(maps, maps.shape[2]):
-            return super().forward(maps)
-        return add_bias(_Double.apply(maps.bfloat16(), self.weight.bfloat16()), self.bias)
+        if maps.device.type == "cpu" and (self.out_channels <= FEW_CHANNELS or is_small(maps.shape[2])):
+            return _Double.apply(*computed_in(maps, self.weight, self.bias))
+        return super().forward(maps)
 
 
-def gains(maps: torch.Tensor, small_height: int) -> bool:
-    """Return whether a layer whose smaller side has this height is faster as a product of patches."""
-    return maps.device.type == "cpu" and torch.is_autocast_enabled("cpu") and small_height <= SMALL_MAP
+def is_small(height: int) -> bool:
+    """Return whether maps are so small, and computed in such precision, that products of patches are faster."""
+    return height <= SMALL_MAP and torch.is_autocast_enabled("cpu")
 
 
-def add_bias(maps: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
-    return maps if bias is None else maps + bias.to(maps).view(-1, 1, 1)
+def computed_in(*tensors: torch.Tensor | None) -> list[torch.Tensor | None]:
+    """Cast tensors as autocast casts those of PyTorch's convolutions."""
+    if not torch.is_autocast_enabled("cpu"):
+        return list(tensors)
+    return [None if tensor is None else tensor.to(torch.get_autocast_dtype("cpu")) for tensor in tensors]
 
 
-# Both are differentiable once: penalties, which need it twice, are taken in float32, by PyTorch's layers.
+# The convolution, its transpose and the gradient of its weights: each is linear in both inputs, and its gradients are
+# the other two, so that all can be differentiated as often as a penalty needs.
+
+
 class _Halve(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, maps: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-        ctx.save_for_backward(maps, weight)
-        return halve(maps, weight)
+    def forward(ctx: Any, large: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+        ctx.save_for_backward(large, weight)
+        return halve(large, weight, bias)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, gradient: torch.Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        maps, weight = ctx.saved_tensors
-        of_maps = double(gradient, weight) if ctx.needs_input_grad[0] else None
-        return of_maps, weight_gradient(gradient, maps, weight) if ctx.needs_input_grad[1] else None
+        large, weight = ctx.saved_tensors
+        needs_large, needs_weight, needs_bias = ctx.needs_input_grad
+        return (
+            _Double.apply(gradient, weight, None) if needs_large else None,
+            _Weigh.apply(gradient, large, weight.shape[2]) if needs_weight else None,
+            gradient.sum((0, 2, 3)) if needs_bias else None,
+        )
 
 
 class _Double(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, maps: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-        ctx.save_for_backward(maps, weight)
-        return double(maps, weight)
+    def forward(ctx: Any, small: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+        ctx.save_for_backward(small, weight)
+        return double(small, weight, bias)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, gradient: torch.Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        maps, weight = ctx.saved_tensors
-        of_maps = halve(gradient, weight) if ctx.needs_input_grad[0] else None
-        return of_maps, weight_gradient(maps, gradient, weight) if ctx.needs_input_grad[1] else None
+        small, weight = ctx.saved_tensors
+        needs_small, needs_weight, needs_bias = ctx.needs_input_grad
+        return (
+            _Halve.apply(gradient, weight, None) if needs_small else None,
+            _Weigh.apply(small, gradient, weight.shape[2]) if needs_weight else None,
+            gradient.sum((0, 2, 3)) if needs_bias else None,
+        )
 
 
-def halve(large: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+class _Weigh(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, small: torch.Tensor, large: torch.Tensor, kernel_size: int) -> torch.Tensor:
+        ctx.save_for_backward(small, large)
+        return weigh(small, large, kernel_size)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        small, large = ctx.saved_tensors
+        needs_small, needs_large, _ = ctx.needs_input_grad
+        return (
+            _Halve.apply(large, gradient, None) if needs_small else None,
+            _Double.apply(small, gradient, None) if needs_large else None,
+            None,
+        )
+
+
+def halve(large: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
     """Convolve (N, B, 2H, 2W) by weights (A, B, k, k) to (N, A, H, W)."""
-    height, width = large.shape[2] // 2, large.shape[3] // 2
-    product = patches(large, weight.shape[2]) @ weight.permute(0, 2, 3, 1).flatten(1).T  # (N*H*W, A)
+    kernel_size, height, width = weight.shape[2], large.shape[2] // 2, large.shape[3] // 2
+    if weight.dtype != torch.bfloat16 or weight.shape[1] < DEEP or height > SMALL_MAP:
+        return conv2d(large, weight, bias, 2, (kernel_size - 1) // 2)
+    product = linear(patches(large, kernel_size), weight.permute(0, 2, 3, 1).flatten(1), bias)  # (N*H*W, A)
     return product.view(-1, height, width, len(weight)).permute(0, 3, 1, 2)
 
 
-def double(small: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+def double(small: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
     """Convolve (N, A, H, W) by the transpose of weights (A, B, k, k) to (N, B, 2H, 2W)."""
-    kernel_size = weight.shape[2]
-    return conv_transpose2d(small, weight, None, 2, (kernel_size - 1) // 2, output_padding=kernel_size % 2)
+    kernel_size, channels = weight.shape[2], weight.shape[1]
+    before = (kernel_size - 1) // 2
+    if channels > FEW_CHANNELS:
+        return conv_transpose2d(small, weight, bias, 2, before, output_padding=kernel_size % 2)
+    # oneDNN pads few channels to 16, so each of the four pixels that one becomes gets channels of its own instead.
+    kernels = pad(weight, (2 - before, 4 - kernel_size + before) * 2).unflatten(3, (3, 2)).unflatten(2, (3, 2))
+    kernels = kernels.flip(2, 4).permute(1, 3, 5, 0, 2, 4).flatten(0, 2)  # (B*2*2, A, 3, 3)
+    biases = None if bias is None else bias.repeat_interleave(4)
+    return pixel_shuffle(conv2d(small, kernels, biases, padding=1), 2)
 
 
-def weight_gradient(small: torch.Tensor, large: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+def weigh(small: torch.Tensor, large: torch.Tensor, kernel_size: int) -> torch.Tensor:
     """Return what (N, A, H, W) and (N, B, 2H, 2W) add to weights (A, B, k, k), one of them a gradient."""
-    kernel_size = weight.shape[2]
+    shape = (small.shape[1], large.shape[1], kernel_size, kernel_size)
+    if small.dtype != torch.bfloat16 or small.shape[2] > SMALL_MAP:
+        return conv2d_weight(large, shape, small, 2, (kernel_size - 1) // 2)
     rows = small.permute(0, 2, 3, 1).flatten(0, 2)  # (N*H*W, A)
     product = rows.T @ patches(large, kernel_size)  # (A, k*k*B)
-    return product.view(len(weight), kernel_size, kernel_size, -1).permute(0, 3, 1, 2)
+    return product.view(len(product), kernel_size, kernel_size, -1).permute(0, 3, 1, 2)
 
 
 def patches(large: torch.Tensor, kernel_size: int) -> torch.Tensor:
