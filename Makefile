@@ -18,6 +18,7 @@ lint: .venv/installed
 
 bench: .venv/installed
 	python -m benchmarks.step
+	python -m benchmarks.images
 	python -m benchmarks.prepare
 
 .venv/installed: requirements.txt

@@ -16,7 +16,7 @@ def to_unit_range(pixels: torch.Tensor) -> torch.Tensor:
 
 def to_pixels(images: torch.Tensor) -> torch.Tensor:
     """Map floats in [-1, 1] to the nearest uint8 pixel: the exact inverse of `to_unit_range`; clamp what is outside."""
-    return ((images.float() + 1) * SCALE).round().clamp(0, 255).to(torch.uint8)
+    return (images.float() + 1).mul_(SCALE).round_().clamp_(0, 255).to(torch.uint8)
 
 
 def grid_image(pixels: NDArray[np.uint8], columns: int, scale: int = 1, margin: int = 2) -> Image.Image:

@@ -7,10 +7,11 @@ from torch import nn
 
 from ganlib.images import to_pixels
 
-BATCH_SIZE = 500
+BATCH_SIZE = 64
+"""Few enough that a batch's feature maps stay in a processor's cache."""
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def generate(
     generator: nn.Module, latents: torch.Tensor, device: torch.device, labels: torch.Tensor | None = None
 ) -> NDArray[np.uint8]:

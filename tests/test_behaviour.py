@@ -63,7 +63,8 @@ def test_without_labels_bins_tell_a_fault_from_real_images(generator: str):
 @pytest.mark.parametrize("labelled", [True, False])
 def test_noise_is_neither_valid_nor_diverse(labelled: bool):
     figures = figures_of("uniform noise", labelled)
-    assert figures["valid"] == figures["diversity_score"] == figures["precision"] == figures["coverage"] == 0
+    assert figures["valid"] == figures["diversity_score"] == 0
+    assert figures["precision"] < 0.01 and figures["coverage"] < 0.01  # their radii have no cap: one outlier holds some
 
 
 def test_identical_images_reach_every_bound():

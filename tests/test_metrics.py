@@ -228,7 +228,7 @@ def test_judge_features_do_not_depend_on_the_batch(monkeypatch: pytest.MonkeyPat
 
 
 def test_judge_features_do_not_depend_on_how_the_images_lie_in_memory():
-    from ganlib.metrics.features import judge_images
+    from ganlib.metrics.judging import judge_images
     from ganlib.networks.judge import Judge
 
     torch.manual_seed(0)

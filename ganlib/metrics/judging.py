@@ -10,12 +10,13 @@ from ganlib.images import to_unit_range
 from ganlib.metrics.diversity import Labelled
 from ganlib.networks.judge import Judge, four_rotations
 
-BATCH_SIZE = 500
+BATCH_SIZE = 128
+"""Few enough that a batch's feature maps stay in a processor's cache."""
 
 Images = NDArray[np.uint8]
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def judge_images(judge: Judge, images: Images, device: torch.device) -> Labelled:
     """Return the judge's features (N, 64) and classes of (N, C, H, W) uint8 images, in the order given."""
     judge.to(device)
