@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ganlib.datasets.decode import flatten, open_image, read_content
+from ganlib.datasets.decode import Recipe, flatten, open_image, prepare_example, read_content
 from ganlib.datasets.examples import Example, Rejected
 from ganlib.datasets.trees import tree_source
 from ganlib.errors import UserError
@@ -37,6 +37,32 @@ def read_images(path: Path) -> NDArray[np.uint8]:
     if not images:
         raise UserError(f"{path}: no images there")
     return np.stack(images)
+
+
+def read_with_recipe(path: Path, recipe: Recipe, limit: int) -> NDArray[np.uint8]:
+    """Return the first `limit` images of a folder or archive, prepared as training images are, (N, C, H, W).
+
+    A .npy or .npz array must hold prepared images already. Raise UserError when there are none, or one can't be used.
+    """
+    shape = (recipe.channels, recipe.image_size, recipe.image_size)
+    if path.suffix in (".npy", ".npz") and path.exists():
+        array = _read_array(path)
+        if array.dtype != np.uint8 or array.shape[1:] != shape or not len(array):
+            raise UserError(f"{path}: holds {array.dtype} {array.shape}, not uint8 (N, {str(shape)[1:]}: convert it")
+        return np.ascontiguousarray(array[:limit])
+    pixels: list[bytes] = []
+    for item in tree_source(path, str(path)).examples:
+        prepared = item if isinstance(item, Rejected) else prepare_example(item, recipe)
+        if isinstance(prepared, Rejected):
+            if prepared.counts:
+                raise UserError(f"{path}: {prepared.name}: {prepared.reason}: replace or delete it")
+            continue
+        pixels.append(prepared.pixels)
+        if len(pixels) == limit:
+            break
+    if not pixels:
+        raise UserError(f"{path}: no images there")
+    return np.frombuffer(bytearray().join(pixels), np.uint8).reshape(-1, *shape)
 
 
 def _decode(example: Example) -> NDArray[np.uint8]:

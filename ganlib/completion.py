@@ -1,0 +1,204 @@
+"""Image completion with a trained GAN (Yeh et al. 2016, arXiv:1607.07539).
+
+Of an image with a missing part, find the latent whose image fits what is known and looks real to D; take the missing
+part from that image. Every loss is one image's own, so that no result depends on what else is in the batch.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import avg_pool2d, softplus
+
+from ganlib.images import to_pixels, to_unit_range
+from ganlib.latent import draw_classes, draw_latents
+from ganlib.masks import Mask, blend, observe
+from ganlib.networks.families import Discriminator, Generator
+from ganlib.params import CompleteParams
+
+BATCH_SIZE = 500
+"""Images drawn or compared at a time."""
+SEARCHED = 256
+"""Latents optimised at a time."""
+WINDOW = 7
+"""Pixels, side of the square around a known pixel in which missing ones are counted, as in the paper."""
+BEST_PSNR = 60.0
+"""dB that an exact match counts as."""
+
+
+class Completion(NamedTuple):
+    """(N, C, H, W) uint8 images under one mask; what is known is the original's in all of them."""
+
+    masked: NDArray[np.uint8]
+    """Missing pixels grey, blocks in one colour."""
+    completed: NDArray[np.uint8]
+    nearest: NDArray[np.uint8]
+    """Completed from the training image that fits best."""
+    mean: NDArray[np.uint8]
+    """Completed from the mean of the training images."""
+
+
+def context_weights(mask: Mask) -> Tensor:
+    """Return how much each pixel counts, (H, W), 1 in all: a known one as much as of its 7x7 pixels are missing.
+
+    Equation 3 of the paper: what lies far from the hole says little of what is in it. Blocks count alike.
+    """
+    weights = torch.ones(mask.hidden.shape, device=mask.hidden.device)
+    if mask.block == 1:
+        hidden = mask.hidden.float()[None, None]
+        missing = avg_pool2d(hidden, WINDOW, stride=1, padding=WINDOW // 2, count_include_pad=False)[0, 0]
+        weights = missing * ~mask.hidden
+    return weights / weights.sum()
+
+
+def context_losses(images: Tensor, known: Tensor, mask: Mask, weights: Tensor) -> Tensor:
+    """Return the weighted L1 distance, (N,), of images (N, C, H, W) to what is known, in [0, 2]."""
+    return ((observe(images, mask) - known).abs() * weights).sum((2, 3)).mean(1)
+
+
+def prior_losses(logits: Tensor, latents: Tensor, distribution: str) -> Tensor:
+    """Return log(1 - D(G(z))), (N,), of logits (N,); for normal latents add -log p(z) per dimension, less a constant.
+
+    Uniform latents are kept in [-1, 1] instead.
+    """
+    realism = -softplus(logits)  # log(1 - sigmoid(x))
+    return realism + latents.square().mean(1) / 2 if distribution == "normal" else realism
+
+
+def nearest_of(known: Tensor, batches: Iterable[Tensor], mask: Mask, count: int = 1) -> Tensor:
+    """Return which `count` of some images, given in batches (K, C, H, W), fit each known (N, C, H, W) best, (N, count).
+
+    They are compared as `context_losses` does.
+    """
+    weights = context_weights(mask)
+    wanted = (known * weights).flatten(1)
+    distances = [torch.cdist(wanted, (observe(batch, mask) * weights).flatten(1), p=1) for batch in batches]
+    return torch.cat(distances, 1).topk(count, largest=False).indices
+
+
+def search_latents(
+    generator: Generator,
+    discriminator: Discriminator,
+    known: Tensor,
+    mask: Mask,
+    starts: Tensor,
+    labels: Tensor | None,
+    settings: CompleteParams,
+) -> tuple[Tensor, Tensor]:
+    """Return latents (N, latent_dim), found from starts of the same shape, and their losses (N,).
+
+    A conditional model is asked for the labels (N,), which stay.
+
+    Adam moves each number by itself and the networks are in evaluation mode, so images don't touch each other. Its
+    learning rate falls to 0 in a straight line.
+    """
+    distribution = generator.latents
+    weights = context_weights(mask)
+
+    def losses() -> Tensor:
+        images = generator(latents, labels)
+        prior = prior_losses(discriminator(images, labels), latents, distribution)
+        return context_losses(images, known, mask, weights) + settings.prior_weight * prior
+
+    latents = starts.clone().requires_grad_()
+    optimizer = torch.optim.Adam([latents], settings.lr)
+    for step in range(settings.steps):
+        optimizer.param_groups[0]["lr"] = settings.lr * (1 - step / settings.steps)
+        with torch.enable_grad():
+            (latents.grad,) = torch.autograd.grad(losses().sum(), latents)
+        optimizer.step()
+        if distribution == "uniform":
+            latents.data.clamp_(-1, 1)
+    return latents.detach(), losses().detach()
+
+
+def complete(
+    generator: Generator,
+    discriminator: Discriminator,
+    originals: Tensor,
+    mask: Mask,
+    settings: CompleteParams,
+    random: torch.Generator,
+) -> Tensor:
+    """Return generated images (N, C, H, W) in [-1, 1] for what is known of the originals, likewise; not yet blended.
+
+    Each search starts from those of `candidates` latents whose images fit best; the best of `starts` searches counts.
+    Both networks must be in evaluation mode.
+    """
+    device, count = originals.device, settings.starts
+    latents = draw_latents(settings.candidates, generator.latent_dim, random, generator.latents).to(device)
+    classes = None
+    if generator.class_names:
+        classes = draw_classes(settings.candidates, generator.class_counts, random).to(device)
+    known, found = observe(originals, mask), []
+    with torch.no_grad():
+        fitting = nearest_of(known, _drawn(generator, latents, classes), mask, count)  # (N, starts)
+        for rows in torch.arange(len(originals)).split(max(1, SEARCHED // count)):
+            chosen = fitting[rows].flatten()  # (n * starts,)
+            labels, repeated = None if classes is None else classes[chosen], known[rows].repeat_interleave(count, 0)
+            ends, losses = search_latents(generator, discriminator, repeated, mask, latents[chosen], labels, settings)
+            best = losses.view(-1, count).argmin(1) + torch.arange(len(rows), device=device) * count
+            found.append(generator(ends[best], None if labels is None else labels[best]))
+    return torch.cat(found)
+
+
+def _drawn(generator: Generator, latents: Tensor, labels: Tensor | None) -> Iterator[Tensor]:
+    for rows in torch.arange(len(latents)).split(BATCH_SIZE):
+        yield generator(latents[rows], None if labels is None else labels[rows])
+
+
+def compare_completions(generated: Tensor, originals: Tensor, train: NDArray[np.uint8], mask: Mask) -> Completion:
+    """Blend generated images (N, C, H, W), and the two baselines, with what is known of the originals, likewise."""
+
+    def batches() -> Iterable[Tensor]:
+        for start in range(0, len(train), BATCH_SIZE):
+            yield to_unit_range(torch.from_numpy(np.array(train[start : start + BATCH_SIZE]))).to(originals.device)
+
+    mean = torch.stack([batch.double().sum(0) for batch in batches()]).sum(0) / len(train)  # (C, H, W)
+    nearest = nearest_of(observe(originals, mask), batches(), mask)[:, 0].cpu().numpy()
+
+    def blended(images: Tensor) -> NDArray[np.uint8]:
+        return to_pixels(blend(images.to(originals), originals, mask)).cpu().numpy()
+
+    return Completion(
+        masked=to_pixels(observe(originals, mask)).cpu().numpy(),
+        completed=blended(generated),
+        nearest=blended(to_unit_range(torch.from_numpy(train[nearest]))),
+        mean=blended(mean.expand_as(originals)),
+    )
+
+
+def completion_figures(completion: Completion, originals: NDArray[np.uint8], mask: Mask) -> dict[str, float]:
+    """Return PSNR in dB and L1 in 0..1 on the hidden pixels, means over images, beside those of the baselines."""
+    hidden = mask.hidden.cpu().numpy()
+    psnr = {
+        name: hidden_psnr(getattr(completion, name), originals, hidden) for name in ("completed", "nearest", "mean")
+    }
+    l1 = {name: hidden_l1(getattr(completion, name), originals, hidden) for name in psnr}
+    return {
+        "l1": float(l1["completed"].mean()),
+        "l1_mean_fill": float(l1["mean"].mean()),
+        "l1_nearest": float(l1["nearest"].mean()),
+        "psnr": float(psnr["completed"].mean()),
+        "psnr_mean_fill": float(psnr["mean"].mean()),
+        "psnr_nearest": float(psnr["nearest"].mean()),
+        "beats_nearest": float((psnr["completed"] > psnr["nearest"]).mean()),
+    }
+
+
+def hidden_psnr(
+    images: NDArray[np.uint8], originals: NDArray[np.uint8], hidden: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Return each image's peak signal-to-noise ratio on its hidden pixels, (N,), in dB, at most 60."""
+    error = np.square((images.astype(np.float64) - originals)[..., hidden] / 255).mean((1, 2))
+    return -10 * np.log10(np.maximum(error, 10 ** (-BEST_PSNR / 10)))
+
+
+def hidden_l1(
+    images: NDArray[np.uint8], originals: NDArray[np.uint8], hidden: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Return each image's mean absolute error on its hidden pixels, (N,), in 0..1."""
+    return np.abs((images.astype(np.float64) - originals)[..., hidden] / 255).mean((1, 2))

@@ -1,0 +1,79 @@
+"""Complete images of which a part is missing."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ganlib.console import run
+from ganlib.params import load_params
+
+SHOWN = 10
+"""Images in the picture."""
+
+
+def main(
+    prepared: Annotated[Path, typer.Argument(help="Folder that prepare made.")],
+    model: Annotated[Path, typer.Argument(help="Folder that train made.")],
+    out: Annotated[Path, typer.Option(help="Folder for an .npz of images for each mask.")],
+    metrics: Annotated[Path, typer.Option(help="JSON file for the figures.")],
+    picture: Annotated[Path, typer.Option(help="PNG file for some of the images.")],
+) -> None:
+    """Hide parts of held-out images, or of your own, and let the generator complete them."""
+    params = load_params()
+    import numpy as np
+    import torch
+    from tqdm import tqdm
+
+    from ganlib.completion import compare_completions, complete, completion_figures
+    from ganlib.datasets.decode import Recipe
+    from ganlib.datasets.packed import read_meta, read_split
+    from ganlib.datasets.plain import read_with_recipe
+    from ganlib.files import read_json, rounded, whole_file, whole_folder, write_json
+    from ganlib.images import to_unit_range
+    from ganlib.masks import make_mask
+    from ganlib.networks.families import load_discriminator, load_generator
+    from ganlib.pictures import labelled_rows
+    from ganlib.seeding import pin_arithmetic, random_generator, resolve_device
+
+    pin_arithmetic(params.threads)
+    device, settings = resolve_device(params.device), params.complete
+    meta, train = read_meta(prepared), read_split(prepared, "train").images
+    recipe = Recipe(meta["image_size"], meta["channels"], params.data.resize, params.data.background)
+    if settings.path:
+        pixels = read_with_recipe(Path(settings.path), recipe, settings.images)
+    else:
+        heldout = read_split(prepared, "heldout").images
+        order = torch.randperm(len(heldout), generator=random_generator(params.seed, "complete/images"))
+        pixels = heldout[order[: settings.images].numpy()]
+    originals = to_unit_range(torch.from_numpy(pixels)).to(device)
+    published = read_json(model / "training.json")["train_published"]
+    generator, discriminator = load_generator(model).to(device), load_discriminator(model / published).to(device)
+    figures, groups = {}, [{"original": pixels[:SHOWN]}]
+    with whole_folder(out) as folder:
+        for name in tqdm(settings.masks, "complete", unit="mask", disable=None):
+            mask = make_mask(name, meta["image_size"], random_generator(params.seed, f"complete/mask/{name}"))
+            mask = mask._replace(hidden=mask.hidden.to(device))
+            random = random_generator(params.seed, "complete/candidates")
+            generated = complete(generator, discriminator, originals, mask, settings, random)
+            completion = compare_completions(generated, originals, train, mask)
+            np.savez(
+                folder / f"{Path(name).stem}.npz",
+                original=pixels,
+                hidden=mask.hidden.cpu().numpy(),
+                **completion._asdict(),
+            )
+            figures[Path(name).stem] = rounded(completion_figures(completion, pixels, mask))
+            rows = {
+                Path(name).stem: completion.masked,
+                "completed": completion.completed,
+                "nearest": completion.nearest,
+            }
+            groups.append({label: images[:SHOWN] for label, images in rows.items()})
+    write_json(metrics, figures | {"images": len(pixels), "source": "own images" if settings.path else "held-out"})
+    with whole_file(picture) as partial:
+        labelled_rows(groups).save(partial)
+
+
+if __name__ == "__main__":
+    run(lambda: typer.run(main))

@@ -1,0 +1,233 @@
+"""Masks, and the search for what they hide."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ganlib.completion import (
+    compare_completions,
+    complete,
+    completion_figures,
+    context_weights,
+    hidden_l1,
+    hidden_psnr,
+    search_latents,
+)
+from ganlib.datasets.decode import Recipe
+from ganlib.datasets.plain import read_with_recipe
+from ganlib.errors import UserError
+from ganlib.images import to_pixels, to_unit_range
+from ganlib.masks import Mask, blend, make_mask, observe
+from ganlib.networks.dcgan import Discriminator, Generator
+from ganlib.params import MASKS, CompleteParams
+from ganlib.seeding import random_generator
+from tests.pictures import encoded, pets, picture, tree
+
+SIZE = 16
+SETTINGS = CompleteParams(
+    path=None, images=6, masks=["centre"], candidates=50, starts=2, steps=30, lr=0.1, prior_weight=0.01
+)
+
+
+def networks(latents: str = "normal") -> tuple[Generator, Discriminator]:
+    """Return a generator whose images differ much, and a discriminator, both with norms that have seen something."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        generator = Generator(latent_dim=4, latents=latents, width=8, image_size=SIZE, channels=1)
+        discriminator = Discriminator(width=8, image_size=SIZE, channels=1)
+        for parameter in (*generator.parameters(), *discriminator.parameters()):
+            parameter.data *= 5
+        discriminator(generator(torch.randn(64, 4)))
+    return generator.eval().requires_grad_(False), discriminator.eval().requires_grad_(False)
+
+
+def masks() -> dict[str, Mask]:
+    return {name: make_mask(name, SIZE, random_generator(0, name)) for name in MASKS}
+
+
+def generated(generator: Generator, count: int = 6) -> torch.Tensor:
+    return generator(torch.randn(count, 4, generator=random_generator(0, "originals")))
+
+
+def test_masks_hide_the_part_that_their_name_says():
+    hidden = {name: mask.hidden.float().mean().item() for name, mask in masks().items()}
+    assert hidden == pytest.approx(
+        {"centre": 1 / 4, "random": 0.8, "left": 1 / 2, "grid": 15 / 16, "lowres": 1}, abs=0.1
+    )
+    assert masks()["left"].hidden[:, : SIZE // 2].all() and not masks()["left"].hidden[:, SIZE // 2 :].any()
+    assert masks()["centre"].hidden[SIZE // 2, SIZE // 2] and not masks()["centre"].hidden[0, 0]
+
+
+@pytest.mark.parametrize("name", MASKS)
+def test_blending_changes_nothing_of_what_is_known(name: str):
+    mask, (images, originals) = masks()[name], torch.rand(2, 3, 1, SIZE, SIZE, generator=random_generator(0, "pixels"))
+    blended = blend(images, originals, mask)
+    torch.testing.assert_close(observe(blended, mask), observe(originals, mask))
+    torch.testing.assert_close(blended - observe(blended, mask), images - observe(images, mask))
+    torch.testing.assert_close(blend(originals, originals, mask), originals)
+
+
+@pytest.mark.parametrize("name", MASKS)
+def test_only_known_pixels_count_and_those_beside_the_hole_most(name: str):
+    mask = masks()[name]
+    weights = context_weights(mask)
+    assert weights.sum().item() == pytest.approx(1)
+    assert mask.block > 1 or not weights[mask.hidden].any()
+    if name == "left":
+        across = weights[SIZE // 2, SIZE // 2 :]
+        assert across[:3].tolist() == sorted(across[:3].tolist(), reverse=True) and not across[3:].any()
+
+
+@pytest.mark.parametrize("name", MASKS)
+def test_the_search_comes_nearer_to_a_generated_image_than_any_other_image_does(name: str):
+    generator, discriminator = networks()
+    originals, mask = generated(generator), masks()[name]
+    others = to_pixels(generator(torch.randn(50, 4, generator=random_generator(0, "train")))).numpy()
+    found = complete(generator, discriminator, originals, mask, SETTINGS, random_generator(0, "candidates"))
+    completion = compare_completions(found, originals, others, mask)
+    figures = completion_figures(completion, to_pixels(originals).numpy(), mask)
+    assert figures["psnr"] > figures["psnr_nearest"] + 3 and figures["psnr"] > figures["psnr_mean_fill"] + 3
+    assert figures["l1"] < figures["l1_nearest"] and figures["beats_nearest"] > 0.5
+
+
+def test_what_is_known_is_the_originals_in_every_completion():
+    generator, discriminator = networks()
+    originals, mask = to_unit_range(to_pixels(generated(generator))), masks()["centre"]
+    found = complete(generator, discriminator, originals, mask, SETTINGS, random_generator(0, "candidates"))
+    completion, known = compare_completions(found, originals, to_pixels(originals).numpy(), mask), ~mask.hidden.numpy()
+    for images in completion:
+        assert np.array_equal(images[..., known], to_pixels(originals).numpy()[..., known])
+    assert (completion.masked[..., ~known] == 128).all()
+
+
+def test_a_conditional_model_completes_with_classes_that_fit():
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        asked = {"class_names": ["dark", "bright"], "class_counts": [3, 1]}
+        generator = Generator(latent_dim=4, width=8, image_size=SIZE, channels=1, **asked).eval()
+        discriminator = Discriminator(width=8, image_size=SIZE, channels=1, conditional="concat", classes=2).eval()
+    for parameter in generator.parameters():
+        parameter.data *= 5
+    labels = torch.tensor([0, 1, 0, 1, 0, 1])
+    originals = generator(torch.randn(6, 4, generator=random_generator(0, "originals")), labels).detach()
+    found = complete(generator, discriminator, originals, masks()["left"], SETTINGS, random_generator(0, "candidates"))
+    near = (found - originals).abs().mean((1, 2, 3))
+    assert near.median() < 0.25 * (originals.roll(1, 0) - originals).abs().mean((1, 2, 3)).median()
+
+
+def test_an_image_is_completed_alike_whatever_else_is_in_its_batch():
+    generator, discriminator = networks()
+    originals, mask = generated(generator), masks()["centre"]
+
+    def completed(rows: list[int]) -> torch.Tensor:
+        random = random_generator(0, "candidates")
+        return complete(generator, discriminator, originals[rows], mask, SETTINGS, random)
+
+    together = completed([0, 1, 2, 3, 4, 5])
+    torch.testing.assert_close(completed([3]), together[[3]], rtol=0, atol=1e-3)
+    torch.testing.assert_close(completed([5, 0]), together[[5, 0]], rtol=0, atol=1e-3)
+
+
+def test_the_networks_are_left_as_they_were():
+    generator, discriminator = networks()
+    before = {
+        name: value.clone() for name, value in [*generator.state_dict().items(), *discriminator.state_dict().items()]
+    }
+    complete(
+        generator, discriminator, generated(generator), masks()["left"], SETTINGS, random_generator(0, "candidates")
+    )
+    after = dict([*generator.state_dict().items(), *discriminator.state_dict().items()])
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+
+
+def test_uniform_latents_stay_where_the_generator_was_trained():
+    generator, discriminator = networks("uniform")
+    starts = torch.full((3, 4), 0.9)
+    far = observe(generator(torch.full((3, 4), 4.0)), masks()["grid"])
+    latents, losses = search_latents(generator, discriminator, far, masks()["grid"], starts, None, SETTINGS)
+    assert latents.abs().max() == 1 and losses.shape == (3,)
+
+
+def test_a_heavy_prior_keeps_normal_latents_short():
+    generator, discriminator = networks()
+    starts = torch.full((3, 4), 2.0)
+    known = observe(generator(starts), masks()["grid"])
+
+    def length(prior_weight: float) -> float:
+        settings = SETTINGS.model_copy(update={"prior_weight": prior_weight})
+        return search_latents(generator, discriminator, known, masks()["grid"], starts, None, settings)[0].norm().item()
+
+    assert length(10.0) < length(0.0)
+
+
+def test_psnr_and_l1_look_at_hidden_pixels_only():
+    originals, images = np.zeros((2, 1, 4, 4), np.uint8), np.zeros((2, 1, 4, 4), np.uint8)
+    hidden = np.zeros((4, 4), bool)
+    hidden[:2] = True
+    images[0, :, 2:] = 255  # known: no error
+    images[1, :, :2] = 51  # a fifth of the range: 20 log10(5) dB
+    assert hidden_psnr(images, originals, hidden) == pytest.approx([60, 13.979], abs=1e-3)
+    assert hidden_l1(images, originals, hidden) == pytest.approx([0, 0.2])
+
+
+def test_a_mask_may_be_painted(tmp_path: Path):
+    pixels = np.zeros((SIZE, SIZE), np.uint8)
+    pixels[3:5, 6:] = 255
+    Image.fromarray(pixels).save(tmp_path / "hole.png")
+    mask = make_mask(str(tmp_path / "hole.png"), SIZE, torch.Generator())
+    assert np.array_equal(mask.hidden.numpy(), pixels == 255) and mask.block == 1
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (Image.new("L", (20, 10)), r"hole\.png: 20x10 pixels, the images have 16x16: resize it"),
+        (Image.new("L", (SIZE, SIZE)), r"hole\.png: all black: paint what is hidden white"),
+        (Image.new("L", (SIZE, SIZE), "white"), r"hole\.png: all white"),
+        (b"text", r"hole\.png: not a PNG image"),
+        (None, r"hole\.png: there is no such file"),
+    ],
+)
+def test_a_mask_that_cannot_be_used_is_named(tmp_path: Path, image: Image.Image | bytes | None, message: str):
+    if image:
+        (tmp_path / "hole.png").write_bytes(image if isinstance(image, bytes) else encoded(image))
+    with pytest.raises(UserError, match=message):
+        make_mask(str(tmp_path / "hole.png"), SIZE, torch.Generator())
+
+
+def test_low_resolution_needs_a_size_that_its_blocks_divide():
+    with pytest.raises(UserError, match=r"complete\.masks: lowres needs a data\.image_size that 4 divides, not 30"):
+        make_mask("lowres", 30, torch.Generator())
+
+
+RECIPE = Recipe(SIZE, 1, "crop", 255)
+
+
+def test_own_images_are_prepared_as_training_images_are(tmp_path: Path):
+    images = read_with_recipe(tree(pets(), tmp_path / "pets"), RECIPE, limit=5)
+    assert images.shape == (5, 1, SIZE, SIZE) and images.dtype == np.uint8
+    np.save(tmp_path / "pets.npy", images)
+    assert np.array_equal(read_with_recipe(tmp_path / "pets.npy", RECIPE, limit=3), images[:3])
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({}, "own: no images there"),
+        ({"notes.txt": b"text"}, "own: no images there"),
+        ({"a.png": encoded(picture(0)), "b.png": b"broken"}, r"own: b\.png: .*replace or delete it"),
+    ],
+)
+def test_own_images_that_cannot_be_used_are_named(tmp_path: Path, files: dict[str, bytes], message: str):
+    (tmp_path / "own").mkdir()
+    with pytest.raises(UserError, match=message):
+        read_with_recipe(tree(files, tmp_path / "own"), RECIPE, limit=5)
+
+
+def test_an_array_of_another_size_is_named(tmp_path: Path):
+    np.save(tmp_path / "own.npy", np.zeros((2, 1, 8, 8), np.uint8))
+    with pytest.raises(UserError, match=r"own\.npy: holds uint8 \(2, 1, 8, 8\), not uint8 \(N, 1, 16, 16\)"):
+        read_with_recipe(tmp_path / "own.npy", RECIPE, limit=5)
