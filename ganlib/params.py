@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -22,6 +22,9 @@ DCGAN_SIZES = sorted(size << doublings for size in range(4, 8) for doublings in 
 LABELLED_LOSSES = ("nonsaturating", "minimax", "least_squares")
 """Losses that pull logits towards labels, which can be smoothed and flipped."""
 
+MASKS = ("centre", "random", "left", "grid", "lowres")
+"""Masks that `complete` knows by name."""
+
 
 def _refuse_bool_and_text(value: Any) -> Any:
     # Pydantic would take `yes` for 1 and "2e-4" for a number; in a params file both are mistakes.
@@ -32,6 +35,15 @@ def _refuse_bool_and_text(value: Any) -> Any:
 
 Int = Annotated[int, BeforeValidator(_refuse_bool_and_text)]
 Float = Annotated[float, BeforeValidator(_refuse_bool_and_text), Field(allow_inf_nan=False)]
+
+
+def _refuse_unknown_mask(value: str) -> str:
+    if value not in MASKS and not value.endswith(".png"):
+        raise ValueError(f"must be {', '.join(MASKS)} or a .png file")
+    return value
+
+
+MaskName = Annotated[str, AfterValidator(_refuse_unknown_mask)]
 
 
 class Section(BaseModel):
@@ -177,6 +189,12 @@ class TrainParams(Section):
 
 
 class SampleParams(Section):
+    checkpoint: Literal["published", "best", "final"]
+    """Generator to draw from: the published one, or that of the best evaluation or of the last step."""
+    ema: Annotated[bool, Field(strict=True)]
+    """Whether it is the moving average of the weights, or for `best` and `final` the weights themselves."""
+    files: Literal["none", "png", "zip"]
+    """Single images besides the packed array: `png` files in a folder, or in a `zip`."""
     count: Annotated[Int, Field(ge=100)]
     """Generated images to evaluate."""
     grid: Annotated[Int, Field(ge=2, le=32)]
@@ -202,6 +220,44 @@ class EvaluateParams(Section):
     """Random halves of the generated images that the intervals of the headline figures rest on."""
 
 
+class ExploreParams(Section):
+    rows: Annotated[Int, Field(ge=1, le=32)]
+    """Rows of images: pairs of latents to walk between, images whose neighbours are looked up, equations."""
+    columns: Annotated[Int, Field(ge=2, le=32)]
+    """Images from one latent to the next in a row, and along each side of the plane."""
+    neighbours: Annotated[Int, Field(ge=1, le=32)]
+    """Nearest training images shown beside each generated one."""
+    pool: Annotated[Int, Field(ge=1)]
+    """Latents in which the classes are looked for."""
+    average: Annotated[Int, Field(ge=1)]
+    """Latents of a class that its mean is taken of, those that the judge is surest of; 3 in Radford 2015."""
+    stops: Annotated[Int, Field(ge=2)]
+    """Latents that the animated walk passes before it comes back."""
+    frames: Annotated[Int, Field(ge=1)]
+    """Frames from one of them to the next."""
+    frame_ms: Annotated[Int, Field(ge=10)]
+    """Milliseconds that a frame is shown."""
+
+
+class CompleteParams(Section):
+    path: Annotated[str, Field(min_length=1)] | None
+    """Images to complete: a folder, zip or tar, or a .npy array of prepared ones; null takes held-out images."""
+    images: Annotated[Int, Field(ge=1)]
+    """Images to complete at most."""
+    masks: Annotated[list[MaskName], Field(min_length=1)]
+    """What to hide: `centre`, `random` (80 %), `left`, `grid`, `lowres`, or a PNG that is white where it hides."""
+    candidates: Annotated[Int, Field(ge=1)]
+    """Latents drawn, from which the best fitting are where the searches start."""
+    starts: Annotated[Int, Field(ge=1)]
+    """Searches for each image; the best counts."""
+    steps: Annotated[Int, Field(ge=0)]
+    """Steps of a search."""
+    lr: Annotated[Float, Field(gt=0)]
+    """Adam's learning rate in a search, falling to 0."""
+    prior_weight: Annotated[Float, Field(ge=0)]
+    """Weight of the prior, how real D finds the image and how likely the latent is, against the L1 to what is known."""
+
+
 class Params(Section):
     seed: Annotated[Int, Field(ge=0, lt=2**32)]
     """Every random draw comes from this number and the name of what is drawn."""
@@ -221,6 +277,8 @@ class Params(Section):
     train: TrainParams
     sample: SampleParams
     evaluate: EvaluateParams
+    explore: ExploreParams
+    complete: CompleteParams
 
 
 def load_params(path: Path = PARAMS_FILE) -> Params:
@@ -283,6 +341,12 @@ def _check_together(params: Params) -> None:
     if params.loss.real_label_low > params.loss.real_label_high:
         low, high = params.loss.real_label_low, params.loss.real_label_high
         raise ValueError(f"loss.real_label_low = {low} is over loss.real_label_high = {high}")
+    if params.sample.checkpoint == "published" and not params.sample.ema:
+        raise ValueError("sample.ema = False: what is published is the average; set sample.checkpoint to best or final")
+    if params.complete.starts > params.complete.candidates:
+        raise ValueError(f"complete.starts = {params.complete.starts} is over complete.candidates: lower it")
+    if len({Path(name).stem for name in params.complete.masks}) < len(params.complete.masks):
+        raise ValueError(f"complete.masks = {params.complete.masks}: two have the same name: rename one")
     for key in ("url", "sha256"):
         if params.data.dataset == "url" and getattr(params.data, key) is None:
             raise ValueError(f"data.{key} is null: data.dataset url needs the archive's address and its sha256")

@@ -11,7 +11,7 @@ from ganlib.params import check_count, load_params
 
 def main(
     model: Annotated[Path, typer.Argument(help="Folder that train made.")],
-    out: Annotated[Path, typer.Option(help="Folder for the images as one array, and the grid's latents.")],
+    out: Annotated[Path, typer.Option(help="Folder for the images as one array, their latents, and the grid's.")],
     grid: Annotated[Path, typer.Option(help="PNG file for the grid.")],
 ) -> None:
     """Generate sample.count images for the evaluation, and a grid for people."""
@@ -20,16 +20,18 @@ def main(
     import torch
 
     from ganlib.files import whole_file, whole_folder
-    from ganlib.images import grid_image
     from ganlib.latent import draw_classes, draw_latents, grid_classes
     from ganlib.networks.families import load_generator
+    from ganlib.pictures import grid as draw_grid
+    from ganlib.pictures import write_pngs, write_zip
     from ganlib.sampling import generate
     from ganlib.seeding import pin_arithmetic, random_generator, resolve_device
 
     pin_arithmetic(params.threads)
     device = resolve_device(params.device)
-    generator = load_generator(model)
-    columns = params.sample.grid
+    checkpoint, columns = params.sample.checkpoint, params.sample.grid
+    kept = "generator_ema" if params.sample.ema else "generator"
+    generator = load_generator(model) if checkpoint == "published" else load_generator(model / checkpoint, kept)
 
     def draw(count: int, stream: str) -> torch.Tensor:
         random = random_generator(params.seed, f"sample/{stream}")
@@ -43,14 +45,21 @@ def main(
         grid_labels = grid_classes(columns, columns, len(generator.class_names))
     grid_latents = draw(columns**2, "grid")
     grid_images = generate(generator, grid_latents, device, grid_labels)
+    latents = draw(params.sample.count, "images")
+    images = generate(generator, latents, device, labels)
     with whole_folder(out) as folder:
-        np.save(folder / "images.npy", generate(generator, draw(params.sample.count, "images"), device, labels))
+        np.save(folder / "images.npy", images)
+        np.save(folder / "latents.npy", latents.numpy())
         if labels is not None:
             np.save(folder / "labels.npy", labels.numpy())
         np.save(folder / "grid_latents.npy", grid_latents.numpy())
         np.save(folder / "grid_images.npy", grid_images)
+        if params.sample.files == "png":
+            write_pngs(images, folder / "images")
+        elif params.sample.files == "zip":
+            write_zip(images, folder / "images.zip")
     with whole_file(grid) as partial:
-        grid_image(grid_images, columns, scale=max(1, 64 // grid_images.shape[-1])).save(partial)
+        draw_grid(grid_images, columns).save(partial)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from ganlib.errors import UserError
 from ganlib.params import Params, json_schema, load_params
 from tests.conftest import ROOT, edit_params, run
 
-STAGES = ["prepare", "judge", "reference", "train", "sample", "evaluate", "report"]
+STAGES = ["prepare", "judge", "reference", "train", "sample", "evaluate", "explore", "complete", "report"]
 
 
 @pytest.mark.parametrize(("written", "number"), [("2e-4", 2e-4), ("1e-05", 1e-5), ("0.0002", 2e-4), ("1E-3", 1e-3)])
@@ -58,6 +58,13 @@ def test_steps_may_be_written_with_an_exponent(params_file: Path):
         ((r"^  classes: \S+", "  classes: []"), ["data.classes = []"]),
         ((r"^  limit: \S+", "  limit: 0"), ["data.limit = 0"]),
         ((r"^  flip: \S+", "  flip: 1"), ["data.flip = 1"]),
+        (
+            (r"^  masks: .*", "  masks: [center]"),
+            ["complete.masks.0 = 'center': must be centre, random", "or a .png file"],
+        ),
+        ((r"^  masks: .*", "  masks: [a/left.png, left]"), ["complete.masks", "two have the same name"]),
+        ((r"^  starts: \S+", "  starts: 21"), ["complete.starts = 21 is over complete.candidates"]),
+        ((r"^  ema: \S+", "  ema: false"), ["sample.ema = False", "set sample.checkpoint to best or final"]),
         ((r"^lr: \S+", "lr: [1"), ["not valid YAML"]),
         ((r"^lr: \S+", "lr: 1e-4\nlr: 1e-3"), ["not valid YAML", "duplicate"]),
         ((r"(?s).*", "- 1\n"), ["must hold `key: value` lines"]),

@@ -20,6 +20,7 @@ from ganlib.files import read_json, sha256_of, write_json
 from ganlib.networks.judge import ROTATIONS
 from ganlib.params import Params, Section, load_params
 from tests.conftest import edit_params, small_params
+from tests.pictures import pets, tree
 from tests.test_params import STAGES
 from tests.test_structure import PIPELINE
 
@@ -128,6 +129,92 @@ def test_samples_are_made_from_the_weights_alone(pipeline: tuple[Path, dict[str,
     images = generate(generator, latents, torch.device("cpu"))
     assert np.array_equal(images, np.load(folder / "data/samples/grid_images.npy"))
     assert np.load(folder / "data/samples/images.npy").shape == (400, 1, 32, 32)
+
+
+def test_any_sample_can_be_made_again_from_its_latent(pipeline: tuple[Path, dict[str, set[str]]]):
+    from ganlib.images import to_pixels
+    from ganlib.networks.families import load_generator
+
+    folder = pipeline[0]
+    generator = load_generator(folder / "data/model")
+    latents = torch.from_numpy(np.load(folder / "data/samples/latents.npy"))
+    again = to_pixels(generator(latents[[17]])).int().numpy()
+    assert np.abs(again - np.load(folder / "data/samples/images.npy")[[17]]).max() <= 1  # a batch of one rounds anew
+
+
+@pytest.mark.parametrize("files", ["png", "zip"])
+def test_samples_are_written_as_files_on_request(
+    pipeline: tuple[Path, dict[str, set[str]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: str
+):
+    from ganlib.datasets.plain import read_images
+
+    shutil.copytree(pipeline[0], tmp_path / "files")
+    monkeypatch.chdir(tmp_path / "files")
+    Path("params.yaml").write_text(edit_params(Path("params.yaml").read_text(), {"sample.files": files}))
+    invoke("sample", *arguments_of("sample"))
+    written = Path("data/samples/images" if files == "png" else "data/samples/images.zip")
+    assert np.array_equal(read_images(written), np.load("data/samples/images.npy"))
+
+
+@pytest.mark.parametrize("ema", [True, False])
+def test_samples_are_drawn_from_the_checkpoint_that_is_asked_for(
+    pipeline: tuple[Path, dict[str, set[str]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ema: bool
+):
+    from ganlib.networks.families import load_generator
+    from ganlib.sampling import generate
+
+    shutil.copytree(pipeline[0], tmp_path / "checkpoint")
+    monkeypatch.chdir(tmp_path / "checkpoint")
+    chosen = {"sample.checkpoint": "final", "sample.ema": str(ema).lower()}
+    Path("params.yaml").write_text(edit_params(Path("params.yaml").read_text(), chosen))
+    invoke("sample", *arguments_of("sample"))
+    latents = torch.from_numpy(np.load("data/samples/grid_latents.npy"))
+    images = {
+        kept: generate(load_generator(Path("data/model/final"), kept), latents, torch.device("cpu"))
+        for kept in ("generator_ema", "generator")
+    }
+    asked, other = images if ema else reversed(images)
+    assert np.array_equal(np.load("data/samples/grid_images.npy"), images[asked])
+    assert not np.array_equal(images[asked], images[other])
+
+
+def test_completion_figures_stand_beside_those_of_the_baselines(pipeline: tuple[Path, dict[str, set[str]]]):
+    folder = pipeline[0]
+    metrics = read_json(folder / "metrics/complete.json")
+    assert {"centre", "random", "left", "images", "source"} == set(metrics) and metrics["images"] == 6
+    for name in ("centre", "random", "left"):
+        arrays = np.load(folder / f"data/completion/{name}.npz")
+        known = ~arrays["hidden"]
+        for kind in ("masked", "completed", "nearest", "mean"):
+            assert arrays[kind].shape == (6, 1, 32, 32)
+            assert np.array_equal(arrays[kind][..., known], arrays["original"][..., known])
+        assert {"psnr", "psnr_nearest", "psnr_mean_fill", "l1", "l1_nearest", "l1_mean_fill"} < set(metrics[name])
+
+
+def test_own_images_are_completed(
+    pipeline: tuple[Path, dict[str, set[str]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    shutil.copytree(pipeline[0], tmp_path / "own")
+    monkeypatch.chdir(tmp_path / "own")
+    tree(pets(), Path("pets"))
+    chosen = {"complete.path": "pets", "complete.masks": "[lowres]", "complete.steps": "1"}
+    Path("params.yaml").write_text(edit_params(Path("params.yaml").read_text(), chosen))
+    invoke("complete", *arguments_of("complete"))
+    assert read_json(Path("metrics/complete.json"))["source"] == "own images"
+    assert np.load("data/completion/lowres.npz")["completed"].shape == (6, 1, 32, 32)
+
+
+def test_explored_arrays_have_their_shapes(pipeline: tuple[Path, dict[str, set[str]]]):
+    folder = pipeline[0] / "data/explore"
+    shapes = {path.stem: np.load(path).shape[:-3] for path in folder.glob("*.npy")}
+    expected = {"interpolation": (3, 4), "plane": (4, 4), "walk": (12, 4), "truncation": (4, 4), "neighbours": (3, 7)}
+    notes = read_json(folder / "explore.json")
+    if "arithmetic" in notes:
+        expected["arithmetic"] = (3, 4)
+        assert len(notes["arithmetic"]) == 3
+    else:
+        assert "3 are needed" in notes["arithmetic_absent"]
+    assert shapes == expected and len(notes["neighbours"]) == 3
 
 
 def test_metrics_carry_their_protocol(pipeline: tuple[Path, dict[str, set[str]]]):

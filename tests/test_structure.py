@@ -12,7 +12,22 @@ from tests.test_params import STAGES
 
 PIPELINE: dict[str, Any] = YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text())
 GROUND = {"errors", "params", "console", "seeding", "files", "images"}
-MIDDLE = {"datasets", "networks", "losses", "augment", "ema", "latent", "sampling", "metrics", "report"}
+MIDDLE = {
+    "datasets",
+    "networks",
+    "losses",
+    "augment",
+    "ema",
+    "latent",
+    "sampling",
+    "masks",
+    "completion",
+    "exploration",
+    "walks",
+    "pictures",
+    "metrics",
+    "report",
+}
 LAYERS = [GROUND, MIDDLE, {"training"}]
 
 

@@ -66,6 +66,15 @@ def neighbour_distances(features: Features, neighbours: int) -> Features:
     return np.sqrt(nearest)
 
 
+def nearest_neighbours(x: Features, y: Features, count: int) -> tuple[NDArray[np.int64], Features]:
+    """Return which `count` of y (M, d) are nearest each of x (N, d), and their distances, both (N, count), sorted."""
+    indices, distances = np.empty((len(x), count), np.int64), np.empty((len(x), count))
+    for rows, squared in squared_distances(x, y):
+        indices[rows] = np.argsort(squared, axis=1, kind="stable")[:, :count]
+        distances[rows] = np.sqrt(np.take_along_axis(squared, indices[rows], 1))
+    return indices, distances
+
+
 def compare(fake: Features, real: Features, fake_radii: Features, real_radii: Features) -> Neighbourhoods:
     """Compare candidates (N, d) with real images (M, d), block by block; radii are those of each set in itself."""
     inside, valid, nearest = np.empty(len(fake), np.int64), np.empty(len(fake), bool), np.empty(len(fake))

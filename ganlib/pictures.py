@@ -1,0 +1,76 @@
+"""Pictures for people, put together from images."""
+
+import io
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from ganlib.images import grid_image
+
+SHOWN = 64
+"""Pixels that small images are enlarged to."""
+FONT_SIZE = 14
+GAP = 10
+"""Pixels between groups of rows, and around the labels."""
+MARGIN = 2
+"""Pixels between images."""
+
+Images = NDArray[np.uint8]
+
+
+def grid(pixels: Images, columns: int) -> Image.Image:
+    """Lay out (N, C, H, W) uint8 images row by row, small ones enlarged to be seen."""
+    return grid_image(pixels, columns, max(1, SHOWN // pixels.shape[2]), MARGIN)
+
+
+def labelled_rows(groups: Sequence[Mapping[str, Images]], headings: Sequence[str] = ()) -> Image.Image:
+    """Lay out rows of (N, C, H, W) uint8 images with their names on the left, groups apart, headings over columns."""
+    font = ImageFont.load_default(FONT_SIZE)
+    strips = [[(name, grid(pixels, len(pixels))) for name, pixels in group.items()] for group in groups]
+    rows = [row for group in strips for _, row in group]
+    left = GAP * 3 // 2 + max(round(font.getlength(name)) for group in strips for name, _ in group)
+    top = FONT_SIZE + GAP if headings else 0
+    height = top + sum(row.height + MARGIN for row in rows) + GAP * (len(groups) - 1) - MARGIN
+    canvas = Image.new(rows[0].mode, (left + max(row.width for row in rows), height), "white")
+    draw, side = ImageDraw.Draw(canvas), rows[0].height + MARGIN
+    for column, heading in enumerate(headings):
+        draw.text((left + column * side, GAP // 2), heading, fill="black", font=font)
+    for group in strips:
+        for name, row in group:
+            draw.text((GAP // 2, top + row.height // 2), name, fill="black", font=font, anchor="lm")
+            canvas.paste(row, (left, top))
+            top += row.height + MARGIN
+        top += GAP
+    return canvas
+
+
+def save_animation(frames: Images, columns: int, milliseconds: int, path: Path) -> None:
+    """Write (frames, N, C, H, W) uint8 images as a lossless WebP that starts again for ever."""
+    first, *others = (grid(frame, columns).convert("RGB") for frame in frames)
+    first.save(path, save_all=True, append_images=others, duration=milliseconds, loop=0, lossless=True, method=4)
+
+
+def write_pngs(pixels: Images, folder: Path) -> None:
+    """Write (N, C, H, W) uint8 images as PNG files of a new folder, named by their numbers from 0."""
+    folder.mkdir()
+    for name, content in _pngs(pixels):
+        (folder / name).write_bytes(content)
+
+
+def write_zip(pixels: Images, path: Path) -> None:
+    """Write (N, C, H, W) uint8 images as PNG files of a zip, named by their numbers from 0."""
+    with zipfile.ZipFile(path, "w") as archive:  # stored: PNG is compressed already
+        for name, content in _pngs(pixels):
+            archive.writestr(zipfile.ZipInfo(name), content)  # dated 1980, whenever it is written
+
+
+def _pngs(pixels: Images) -> Iterator[tuple[str, bytes]]:
+    width = len(str(len(pixels) - 1))
+    for index, image in enumerate(pixels):
+        buffer = io.BytesIO()
+        grid_image(image[None], 1).save(buffer, "PNG")
+        yield f"{index:0{width}}.png", buffer.getvalue()

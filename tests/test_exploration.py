@@ -1,0 +1,158 @@
+"""Walks through latent space, arithmetic in it, and neighbours."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ganlib.exploration import Arithmetic, class_arithmetic, nearest_training_images, paint
+from ganlib.metrics.manifold import nearest_neighbours
+from ganlib.networks.dcgan import Generator
+from ganlib.pictures import labelled_rows, save_animation
+from ganlib.seeding import random_generator
+from ganlib.walks import class_means, interpolate, loop, plane
+from tests.digits import CPU, SIZE, halves, judge_of_digits
+
+KINDS = ["normal", "uniform"]
+
+
+def latents(count: int, dim: int = 64, kind: str = "normal") -> torch.Tensor:
+    random = random_generator(0, f"latents/{count}")
+    return (
+        torch.rand(count, dim, generator=random) * 2 - 1
+        if kind == "uniform"
+        else torch.randn(count, dim, generator=random)
+    )
+
+
+def generator(**changes: object) -> Generator:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        settings: dict[str, object] = {"latent_dim": 8, "width": 8, "image_size": SIZE, "channels": 1} | changes
+        network = Generator(**settings)  # pyright: ignore[reportArgumentType]
+    for parameter in network.parameters():
+        parameter.data *= 4  # so that the judge sees several classes
+    return network.eval()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_way_begins_and_ends_at_its_latents(kind: str):
+    start, end = latents(6, kind=kind).split(3)
+    way = interpolate(start, end, torch.linspace(0, 1, 5), kind)
+    assert way.shape == (3, 5, 64)
+    torch.testing.assert_close(way[:, 0], start)
+    torch.testing.assert_close(way[:, -1], end)
+
+
+def test_normal_latents_keep_their_length_on_the_way_and_turn_evenly():
+    start, end = torch.nn.functional.normalize(latents(6), dim=1).split(3)
+    way = interpolate(start, end, torch.linspace(0, 1, 9), "normal")
+    torch.testing.assert_close(way.norm(dim=2), torch.ones(3, 9))
+    angles = (way[:, 1:] * way[:, :-1]).sum(2).acos()
+    torch.testing.assert_close(angles, angles[:, :1].expand(-1, 8), rtol=1e-2, atol=0)
+
+
+def test_uniform_latents_go_straight_and_stay_in_their_cube():
+    start, end = latents(6, kind="uniform").split(3)
+    way = interpolate(start, end, torch.tensor([0.5]), "uniform")
+    torch.testing.assert_close(way[:, 0], (start + end) / 2)
+    assert way.abs().max() <= 1
+
+
+@pytest.mark.parametrize("end", [1, -1])
+def test_parallel_latents_have_a_way_too(end: int):
+    way = interpolate(latents(3), latents(3) * end, torch.linspace(0, 1, 5), "normal")
+    assert way.isfinite().all()
+    torch.testing.assert_close(way[:, -1], latents(3) * end)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_plane_has_its_four_latents_at_the_corners(kind: str):
+    corners = latents(4, kind=kind)
+    side = plane(corners, 5, kind)
+    assert side.shape == (5, 5, 64)
+    torch.testing.assert_close(side[[0, 0, -1, -1], [0, -1, 0, -1]], corners)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_loop_passes_its_stops_and_closes_in_steps_as_small_as_the_others(kind: str):
+    stops = latents(12, kind=kind).unflatten(0, (4, 3))
+    walk = loop(stops, 10, kind)
+    assert walk.shape == (40, 3, 64)
+    torch.testing.assert_close(walk[::10], stops)
+    steps = (walk - walk.roll(1, 0)).norm(dim=2)
+    assert steps.max() < 2 * steps.median()
+
+
+def test_class_means_are_of_the_surest_latents_and_leave_rare_classes_out():
+    z = torch.arange(6.0)[:, None]
+    logits = torch.tensor([[3.0, 0, 0], [1, 0, 0], [2, 0, 0], [0, 5, 0], [0, 4, 0], [0, 0, 1]])
+    means = class_means(z, logits, 2)
+    assert {index: mean.item() for index, mean in means.items()} == {0: 1.0, 1: 3.5}
+
+
+def test_arithmetic_shows_means_and_their_sum():
+    network, z = generator(), latents(300, 8)
+    settings = {"average": 1, "equations": 5, "random": random_generator(0, "equations"), "device": CPU}
+    result = class_arithmetic(network, judge_of_digits(), z, **settings)
+    assert isinstance(result, Arithmetic), result
+    assert result.images.shape == (5, 4, 1, SIZE, SIZE)
+    assert all(len(set(row[:3])) == 3 and len(row) == 4 for row in result.terms)
+    everything = {image.tobytes() for image in paint(network, z, torch.tensor(0), CPU)}
+    assert all(image.tobytes() in everything for row in result.images for image in row[:3])  # means of one each
+
+
+def test_arithmetic_that_cannot_be_done_says_why():
+    settings = {"equations": 5, "random": random_generator(0, "equations"), "device": CPU}
+    few = class_arithmetic(generator(), judge_of_digits(), latents(30, 8), average=31, **settings)
+    assert few == "the judge finds 0 classes 31 times or more among 30 images: 3 are needed"
+    conditional = generator(class_names=["a", "b"], class_counts=[1, 1])
+    assert "conditional" in str(class_arithmetic(conditional, judge_of_digits(), latents(30, 8), average=1, **settings))
+
+
+def test_a_conditional_generator_is_asked_for_each_class_in_turn():
+    network = generator(class_names=["a", "b"], class_counts=[1, 1])
+    z = latents(6, 8).unflatten(0, (3, 2))
+    images = paint(network, z, torch.arange(3)[:, None], CPU)
+    assert images.shape == (3, 2, 1, SIZE, SIZE)
+    others = paint(network, z, torch.tensor([[1], [1], [1]]), CPU)
+    assert [np.array_equal(*pair) for pair in zip(images, others, strict=True)] == [False, True, False]
+
+
+def test_a_training_image_is_its_own_nearest_neighbour():
+    train = halves()[0].images[:300]
+    neighbours = nearest_training_images(judge_of_digits(), train[[7, 70]], train, 3, CPU)
+    assert neighbours.images.shape == (2, 4, 1, SIZE, SIZE)
+    assert np.array_equal(neighbours.images[:, 0], neighbours.images[:, 1])
+    assert not np.array_equal(neighbours.images[:, 0], neighbours.images[:, 2])
+    assert neighbours.classes == [str(label) for label in halves()[0].labels[[7, 70]]]
+
+
+def test_neighbours_come_sorted_by_distance():
+    y = np.array([[3.0], [1.0], [2.0], [9.0]])
+    indices, distances = nearest_neighbours(np.array([[0.0], [8.5]]), y, 2)
+    assert indices.tolist() == [[1, 2], [3, 0]]
+    assert distances == pytest.approx(np.array([[1, 2], [0.5, 5.5]]))
+
+
+def test_labelled_rows_hold_every_image_beside_its_name():
+    white = np.full((2, 1, 64, 64), 255, np.uint8)
+    picture = labelled_rows([{"first": white, "second": white // 3}, {"third": white // 2}], ["left", "right"])
+    pixels = np.asarray(picture)
+    assert picture.height == 24 + 3 * 64 + 2 * 2 + 10
+    left = picture.width - (2 * 64 + 2)
+    assert (pixels[24 + 66 + 30, left + 66 :] == 85).all() and (pixels[-30, left : left + 64] == 127).all()
+    assert all((pixels[top : top + 64, :left] < 128).any() for top in (24, 90, 166))  # names
+    assert (pixels[:24, left:] < 128).any()  # headings
+
+
+def test_an_animation_keeps_every_pixel_and_starts_again(tmp_path: Path):
+    frames = random_generator(0, "frames")
+    images = torch.randint(256, (5, 2, 1, 64, 64), dtype=torch.uint8, generator=frames).numpy()
+    save_animation(images, 2, 70, tmp_path / "walk.webp")
+    with Image.open(tmp_path / "walk.webp") as animation:
+        assert animation.n_frames == 5 and animation.info["loop"] == 0  # pyright: ignore[reportAttributeAccessIssue]
+        animation.seek(3)
+        assert np.array_equal(np.asarray(animation.convert("L"))[:, 66:], images[3, 1, 0])
