@@ -21,6 +21,8 @@ from ganlib.losses import LOSSES
 from ganlib.networks.blocks import first_size, layer_widths
 from ganlib.networks.dcgan import Discriminator, Generator
 from ganlib.seeding import pin_arithmetic
+from ganlib.training.graph import GraphedStep
+from ganlib.training.precision import prepare_arithmetic
 from ganlib.training.state import build_gan
 from ganlib.training.step import Recipe, draw_batch, train_step
 
@@ -79,11 +81,13 @@ def our_step(case: Case, device: torch.device) -> Step:
         bf16=case.bf16,
     )
     random = torch.Generator().manual_seed(0)
+    prepare_arithmetic("auto", device)
+    take_step = GraphedStep(gan, device) if device.type == "cuda" else partial(train_step, gan)
 
     def step(images: torch.Tensor) -> None:
         images = images.contiguous(memory_format=torch.channels_last)
         latents = draw_latents(len(images), example.LATENT_DIM, random)
-        train_step(gan, [draw_batch(images, latents, (None, None), recipe, random)], recipe)
+        take_step([draw_batch(images, latents, (None, None), recipe, random)], recipe)
 
     return step
 

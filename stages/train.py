@@ -38,8 +38,8 @@ def main(
     from ganlib.seeding import pin_arithmetic, resolve_device, seeded_weights
     from ganlib.training.checkpoint import checkpoint_folder, checkpoint_key, load_latest_checkpoint, save_checkpoint
     from ganlib.training.loop import train_gan
+    from ganlib.training.precision import precision_of
     from ganlib.training.publish import publish
-    from ganlib.training.recipe import precision_of
     from ganlib.training.state import Training, build_gan, start_training
     from ganlib.training.watch import build_watch
 

@@ -2,7 +2,8 @@
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import nn
@@ -15,6 +16,8 @@ from ganlib.latent import draw_classes, draw_latents
 from ganlib.losses import smallest_d_loss
 from ganlib.params import Params
 from ganlib.training.alarms import EVALUATION_ALARMS, LOG_ALARMS, Alarm, Figures, Row
+from ganlib.training.graph import GraphedStep
+from ganlib.training.precision import prepare_arithmetic
 from ganlib.training.recipe import lr_factor, recipe_at, recipe_of, set_lr
 from ganlib.training.state import Training
 from ganlib.training.step import Batch, Gan, Recipe, StepResult, draw_batch, train_step
@@ -43,6 +46,8 @@ def train_gan(
     """
     images = images.to(device)
     class_counts = [] if labels is None else labels.bincount().tolist()
+    prepare_arithmetic(params.train.precision, device)
+    take_step = stepper(training.gan, device)
 
     def draw(recipe: Recipe) -> Batch:
         picked, model = training.order.next_batch(), params.model
@@ -64,13 +69,14 @@ def train_gan(
         # Draw all that the step takes.
         batches = [draw(recipe) for _ in range(params.train.d_steps)]
         # Update D, then G.
-        result = train_step(training.gan, batches, recipe)
+        result = take_step(batches, recipe)
         # Follow the generator with its moving average.
         update_ema(training.gan.generator_ema, training.gan.generator, decay)
         training.step = step
         # Log, evaluate, and look for what goes wrong.
         last = step == params.steps
         evaluates = last or step % params.train.evaluate_every == 0
+        restored = training.restored
         if evaluates or step % params.train.log_every == 0:
             training.history.append({"step": step, **measure(result, training.gan)})
             report(training.history[-1])
@@ -80,9 +86,16 @@ def train_gan(
             raise_alarms(training, EVALUATION_ALARMS, params, warn)
         if training.ended:
             break
+        if training.restored > restored:
+            take_step = stepper(training.gan, device)  # the optimisers' state lies elsewhere now
         # Keep what a killed run goes on from.
         if step % params.train.checkpoint_every == 0 and not last:
             checkpoint(training)
+
+
+def stepper(gan: Gan, device: torch.device) -> Callable[[Sequence[Batch], Recipe], StepResult]:
+    """Return what takes a step: a GPU repeats it as a graph."""
+    return GraphedStep(gan, device) if device.type == "cuda" else partial(train_step, gan)
 
 
 def evaluate(training: Training, watch: Watch) -> None:

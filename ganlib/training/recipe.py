@@ -6,6 +6,7 @@ import torch
 
 from ganlib.losses import LOSSES
 from ganlib.params import Params
+from ganlib.training.precision import precision_of
 from ganlib.training.step import Gan, Recipe
 
 
@@ -45,12 +46,3 @@ def set_lr(gan: Gan, lr: float, d_ratio: float) -> None:
     for optimizer, rate in ((gan.g_optimizer, lr), (gan.d_optimizer, lr * d_ratio)):
         for group in optimizer.param_groups:
             group["lr"] = rate
-
-
-def precision_of(precision: str, device: torch.device) -> str:
-    """Resolve `train.precision`: `auto` is bf16 where the hardware computes in it (AVX512-BF16, Ampere and later)."""
-    if precision != "auto":
-        return precision
-    if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    return "bf16" if torch.cpu._is_avx512_bf16_supported() else "fp32"

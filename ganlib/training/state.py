@@ -22,12 +22,13 @@ def build_gan(generator: nn.Module, discriminator: Discriminator, lr: float, dev
     """Put both networks on the device, with an optimiser each and a moving average of the generator."""
     for network in (generator, discriminator):
         network.to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    capturable = device.type == "cuda"  # by a graph
     return Gan(
         generator=generator,
         discriminator=discriminator,
         generator_ema=copy.deepcopy(generator).requires_grad_(False).eval(),
-        g_optimizer=torch.optim.Adam(generator.parameters(), lr, ADAM_BETAS, fused=True),
-        d_optimizer=torch.optim.Adam(discriminator.parameters(), lr, ADAM_BETAS, fused=True),
+        g_optimizer=torch.optim.Adam(generator.parameters(), lr, ADAM_BETAS, fused=True, capturable=capturable),
+        d_optimizer=torch.optim.Adam(discriminator.parameters(), lr, ADAM_BETAS, fused=True, capturable=capturable),
     )
 
 

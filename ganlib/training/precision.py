@@ -1,0 +1,47 @@
+"""Which arithmetic `train.precision` stands for on a device, and what it costs where it is emulated."""
+
+import sys
+import time
+
+import torch
+
+
+def precision_of(precision: str, device: torch.device) -> str:
+    """Resolve `train.precision`: `auto` is bf16 where the hardware computes in it (AVX512-BF16, Ampere and later)."""
+    return ("bf16" if has_bf16(device) else "fp32") if precision == "auto" else precision
+
+
+def has_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.cpu._is_avx512_bf16_supported()
+
+
+def prepare_arithmetic(precision: str, device: torch.device) -> None:
+    """Let a GPU's float32 be TF32; warn on stderr, with the measured slowdown, of bf16 that the device emulates."""
+    torch.backends.cuda.matmul.fp32_precision = "tf32"
+    torch.backends.cudnn.conv.fp32_precision = "tf32"  # pyright: ignore[reportAttributeAccessIssue]
+    if precision == "bf16" and not has_bf16(device):
+        print(emulation_warning(bf16_slowdown(device)), file=sys.stderr)
+
+
+def emulation_warning(slowdown: float) -> str:
+    return (
+        f"WARNING: train.precision = bf16 is emulated here: a matrix product takes {slowdown:.1f} times as long as in "
+        "float32; set train.precision to auto or fp32"
+    )
+
+
+def bf16_slowdown(device: torch.device) -> float:
+    """Return how many times as long as in float32 a matrix product takes in bfloat16: some milliseconds of work."""
+
+    def shortest(dtype: torch.dtype) -> float:
+        a = torch.ones(512, 512, device=device, dtype=dtype)
+        times: list[float] = []
+        for _ in range(5):
+            start = time.perf_counter()
+            (a @ a)[0, 0].item()  # waits for the device
+            times.append(time.perf_counter() - start)
+        return min(times)
+
+    return shortest(torch.bfloat16) / shortest(torch.float32)

@@ -1,0 +1,70 @@
+"""The step on a GPU, and the arithmetic that it is taken in."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from ganlib.latent import draw_latents
+from ganlib.networks.dcgan import Discriminator, Generator
+from ganlib.seeding import pin_arithmetic, seeded_weights
+from ganlib.training.graph import GraphedStep
+from ganlib.training.precision import bf16_slowdown, emulation_warning, has_bf16, precision_of, prepare_arithmetic
+from ganlib.training.recipe import recipe_of, set_lr
+from ganlib.training.state import build_gan
+from ganlib.training.step import Batch, Gan, draw_batch, train_step
+from tests.test_training import settings
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_graphed_step_gives_the_bytes_of_the_plain_step(precision: str):
+    device = torch.device("cuda")
+    params = settings(precision=precision, translation=0.125, label_flip=0.1, r1=0.1)
+    pin_arithmetic(1)
+    prepare_arithmetic(precision, device)
+    random, recipe = torch.Generator().manual_seed(0), recipe_of(params, device)
+
+    def build() -> Gan:
+        with seeded_weights(1, "weights"):
+            networks = (
+                Generator(latent_dim=5, width=16, image_size=16, channels=3),
+                Discriminator(width=16, image_size=16, channels=3),
+            )
+        return build_gan(*networks, 1e-3, device)
+
+    def draw() -> Batch:
+        images = torch.rand(8, 3, 16, 16, generator=random).to(device).contiguous(memory_format=torch.channels_last)
+        return draw_batch(images, draw_latents(8, 5, random), (None, None), recipe, random)
+
+    plain, graphed = build(), build()
+    step = GraphedStep(graphed, device)
+    for number in range(9):
+        batches, kind = [draw(), draw()], replace(recipe, r1_weight=0.1 * (number % 2))
+        for gan in (plain, graphed):
+            set_lr(gan, 1e-3 / (number + 1), 1.0)
+        expected, result = train_step(plain, batches, kind), step(batches, kind)
+        assert all(torch.equal(ours, theirs) for ours, theirs in zip(result, expected, strict=True))
+    for name in ("generator", "discriminator"):
+        ours, theirs = (getattr(gan, name).state_dict() for gan in (graphed, plain))
+        assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
+
+
+def test_auto_is_what_the_hardware_computes_in():
+    assert precision_of("auto", CPU) == ("bf16" if has_bf16(CPU) else "fp32")
+    assert [precision_of(name, CPU) for name in ("bf16", "fp32")] == ["bf16", "fp32"]
+
+
+def test_a_warning_names_the_measured_slowdown_of_emulated_bf16(capsys: pytest.CaptureFixture[str]):
+    assert "takes 2.5 times as long" in emulation_warning(2.5)
+    assert bf16_slowdown(CPU) > 0
+    prepare_arithmetic("bf16", CPU)
+    assert ("WARNING: train.precision = bf16" in capsys.readouterr().err) != has_bf16(CPU)
+
+
+@pytest.mark.parametrize("precision", ["auto", "fp32"])
+def test_nothing_is_said_where_bf16_was_not_asked_for(precision: str, capsys: pytest.CaptureFixture[str]):
+    prepare_arithmetic(precision, CPU)
+    assert capsys.readouterr().err == ""
