@@ -184,6 +184,8 @@ class TrainParams(Section):
     """Images generated for each of them."""
     on_collapse: Literal["warn", "stop", "restore_best"]
     """At a collapse: go on, `stop`, or go back to the best weights with half the learning rate, up to three times."""
+    distributed: Annotated[Int, Field(ge=1, le=4096)]
+    """Processes that train together, each on its part of every batch; their number rounds differently."""
     publish: Literal["best", "final"]
     """Weights that are published: those of the lowest domain FID on held-out images, or the last."""
 
@@ -341,6 +343,10 @@ def _check_together(params: Params) -> None:
     if params.loss.real_label_low > params.loss.real_label_high:
         low, high = params.loss.real_label_low, params.loss.real_label_high
         raise ValueError(f"loss.real_label_low = {low} is over loss.real_label_high = {high}")
+    if params.batch_size % params.train.distributed:
+        raise ValueError(
+            f"batch_size = {params.batch_size}: train.distributed = {params.train.distributed} must divide it"
+        )
     if params.sample.checkpoint == "published" and not params.sample.ema:
         raise ValueError("sample.ema = False: what is published is the average; set sample.checkpoint to best or final")
     if params.complete.starts > params.complete.candidates:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -32,6 +33,7 @@ def main(
     from tqdm import tqdm
 
     from ganlib.datasets.packed import labels_path, read_meta, read_split
+    from ganlib.distributed import check_alike, from_first, is_launched, joined, launch, rank, synchronise
     from ganlib.files import sha256_of, whole_folder
     from ganlib.networks.families import build_discriminator, build_generator, network_configs
     from ganlib.networks.judge import check_judge, load_judge
@@ -43,48 +45,59 @@ def main(
     from ganlib.training.state import Training, build_gan, start_training
     from ganlib.training.watch import build_watch
 
+    if params.train.distributed > 1 and not is_launched():
+        return launch(params.train.distributed, [sys.executable, "-m", "stages.train", *sys.argv[1:]])
     pin_arithmetic(params.threads)
-    device = resolve_device(params.device)
     meta, train, heldout = read_meta(prepared), read_split(prepared, "train"), read_split(prepared, "heldout")
     # sample.count is read here only to refuse, before the training; no output depends on it.
     check_classes(params, meta["class_names"])
     network = load_judge(judge)
     check_judge(network, train.images.shape[1:], meta["class_names"])
     configs = network_configs(params.model, meta)
-    with seeded_weights(params.seed, "train/weights"):
-        networks = build_generator(**configs["generator"]), build_discriminator(**configs["discriminator"])
     images, labels = torch.from_numpy(train.images.copy(order="K")), None  # channels_last, as they lie on disk
     data = [meta["sha256"], sha256_of(judge / "judge.safetensors"), sha256_of(Path(__file__))]
     if params.model.conditional != "none":
         labels = torch.tensor(train.labels)
         data.append(sha256_of(labels_path(prepared, "train")))
-    training = start_training(build_gan(*networks, params.lr, device), images, params)
-    counts = configs["generator"].get("class_counts", [])
-    watch = build_watch(network, train.images, heldout.images, params, device, counts)
-    root = Path(os.environ.get("GAN_CHECKPOINTS", checkpoints))
-    with (
-        checkpoint_folder(root / checkpoint_key(params.model_dump(include=DEPENDS_ON), str(device), data)) as folder,
-        tqdm(total=params.steps, desc="train", unit="step", disable=None) as bar,
-    ):
-        if state := load_latest_checkpoint(folder):
+    with ExitStack() as stack:
+        device = stack.enter_context(joined(params.train.distributed, resolve_device(params.device)))
+        key = checkpoint_key(params.model_dump(include=DEPENDS_ON), device.type, data)
+        check_alike(key)
+        with seeded_weights(params.seed, "train/weights"):
+            networks = build_generator(**configs["generator"]), build_discriminator(**configs["discriminator"])
+        for net in networks:
+            synchronise(net)
+        training = start_training(build_gan(*networks, params.lr, device), images, params)
+        counts = configs["generator"].get("class_counts", [])
+        watch = build_watch(network, train.images, heldout.images, params, device, counts)
+        writes = rank() == 0
+        folder = Path(os.environ.get("GAN_CHECKPOINTS", checkpoints)) / key
+        if writes:
+            stack.enter_context(checkpoint_folder(folder))
+        bar = stack.enter_context(tqdm(total=params.steps, desc="train", unit="step", disable=None if writes else True))
+
+        def say(message: str) -> None:
+            if writes:
+                bar.write(message, file=sys.stderr)
+
+        if state := from_first(lambda: load_latest_checkpoint(folder)):
             training.restore(state)
             bar.update(training.step)
-            print(f"resumed at step {training.step}", file=sys.stderr)
+            say(f"resumed at step {training.step}")
 
         def show(row: dict[str, float]) -> None:
             bar.set_postfix({name: row[name] for name in ("d_loss", "g_loss")}, refresh=False)
             bar.update(int(row["step"]) - bar.n)
 
-        def warn(message: str) -> None:
-            bar.write(f"WARNING: {message}", file=sys.stderr)
-
         def save(training: Training) -> None:
-            save_checkpoint(folder, training.step, training.state())
+            if writes:
+                save_checkpoint(folder, training.step, training.state())
 
-        train_gan(training, images, params, device, labels=labels, watch=watch, report=show, warn=warn, checkpoint=save)
-        with whole_folder(out) as published:
+        train_gan(training, images, params, device, labels=labels, watch=watch, report=show, warn=say, checkpoint=save)
+        if writes:
             protocol = watch.protocol | {"train_precision": precision_of(params.train.precision, device)}
-            publish(published, training, configs, params.train.publish, protocol)
+            with whole_folder(out) as published:
+                publish(published, training, configs, params.train.publish, protocol)
 
 
 if __name__ == "__main__":

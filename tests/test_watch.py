@@ -58,8 +58,9 @@ def test_a_discriminator_that_has_nothing_left_to_learn_raises_the_alarm():
     assert raised(rows(d_loss=0.33)[1:], smallest=0.325) == []
 
 
-def test_a_gradient_norm_over_100_raises_the_alarm():
+def test_a_gradient_norm_that_stays_over_100_raises_the_alarm():
     assert raised(rows(g_grad_norm=101)) == ["large_gradient"]
+    assert raised([*rows()[1:], HEALTHY | {"g_grad_norm": 500}]) == []
 
 
 def test_losses_that_stand_still_raise_the_alarm_when_both_do():

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from statistics import median
 from typing import NamedTuple
 
 Row = dict[str, float]
@@ -12,7 +13,7 @@ DIVERSE = 0.3
 """Diversity score that a generator must have reached before its fall is one."""
 LARGEST_GRADIENT = 100
 STUCK_ROWS = 10
-"""Rows of the history over which D's loss, or both losses, must stand still."""
+"""Rows of the history over which losses must stand still, or a gradient norm be large."""
 NOTHING_LEFT = 0.01
 """Distance of D's loss from its smallest value under which D has nothing left to learn."""
 FROZEN = 1e-4
@@ -56,9 +57,10 @@ def discriminator_wins(figures: Figures) -> float | None:
 
 
 def large_gradient(figures: Figures) -> float | None:
-    """Return the gradient norm of either net when it is over 100."""
-    largest = max(figures.history[-1][name] for name in ("d_grad_norm", "g_grad_norm"))
-    return largest if largest > LARGEST_GRADIENT else None
+    """Return the median gradient norm of either net over the last rows when it is over 100; one spike is no sign."""
+    rows = figures.history[-STUCK_ROWS:]
+    largest = max(median(row[name] for row in rows) for name in ("d_grad_norm", "g_grad_norm"))
+    return largest if len(rows) == STUCK_ROWS and largest > LARGEST_GRADIENT else None
 
 
 def frozen_losses(figures: Figures) -> float | None:
@@ -80,7 +82,7 @@ LOG_ALARMS = (
         "D's loss is stuck at its minimum: it teaches the generator nothing",
         "raise loss.r1, train.translation or train.instance_noise, or lower train.d_lr_ratio",
     ),
-    Alarm("large_gradient", large_gradient, "a gradient norm is over 100", "lower lr, or raise loss.r1"),
+    Alarm("large_gradient", large_gradient, "a gradient norm stays over 100", "lower lr, or raise loss.r1"),
     Alarm("frozen_losses", frozen_losses, "the losses of both nets do not move", "raise lr, or change loss.name"),
 )
 """Looked at with every row of the history."""

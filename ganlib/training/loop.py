@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ganlib.augment import flip
+from ganlib.distributed import averaged
 from ganlib.ema import decay_for, update_ema
 from ganlib.errors import UserError
 from ganlib.images import to_unit_range
@@ -20,7 +21,7 @@ from ganlib.training.graph import GraphedStep
 from ganlib.training.precision import prepare_arithmetic
 from ganlib.training.recipe import lr_factor, recipe_at, recipe_of, set_lr
 from ganlib.training.state import Training
-from ganlib.training.step import Batch, Gan, Recipe, StepResult, draw_batch, train_step
+from ganlib.training.step import Batch, Gan, Recipe, StepResult, draw_batch, own_part, train_step
 from ganlib.training.watch import Watch
 
 RESTORES = 3
@@ -58,7 +59,7 @@ def train_gan(
         both = None, None
         if labels is not None:
             both = labels[picked], draw_classes(params.batch_size, class_counts, training.label_random)
-        return draw_batch(real_images, latents, both, recipe, training.augment_random)
+        return own_part(draw_batch(real_images, latents, both, recipe, training.augment_random))
 
     constant = recipe_of(params, device)
     decay = decay_for(params.train.ema_halflife, params.batch_size)
@@ -119,7 +120,7 @@ def raise_alarms(training: Training, alarms: tuple[Alarm, ...], params: Params, 
             continue
         training.alarms.append({"step": training.step, "alarm": alarm.name, "value": value, "advice": alarm.advice})
         message = f"step {training.step}: {alarm.reason} ({value:.3g}): {alarm.advice}"
-        warn(message)
+        warn(f"WARNING: {message}")
         if alarm.name == "not_finite" or (alarm.name == "collapse" and on_collapse != "warn"):
             back_to_best(training, on_collapse, message)
 
@@ -137,12 +138,15 @@ def back_to_best(training: Training, on_collapse: str, reason: str) -> None:
 
 def measure(result: StepResult, gan: Gan) -> Row:
     """Return a step's losses, D(x), D(G(z)) before and after D's update, gradient norms and learning rates."""
+    means = {
+        "d_loss": result.d_loss,
+        "g_loss": result.g_loss,
+        "d_real": result.real_logits.sigmoid().mean(),
+        "d_fake": result.fake_logits.sigmoid().mean(),
+        "d_fake_after": result.fake_logits_after.sigmoid().mean(),
+    }
     return {
-        "d_loss": result.d_loss.item(),
-        "g_loss": result.g_loss.item(),
-        "d_real": result.real_logits.sigmoid().mean().item(),
-        "d_fake": result.fake_logits.sigmoid().mean().item(),
-        "d_fake_after": result.fake_logits_after.sigmoid().mean().item(),
+        **dict(zip(means, averaged(torch.stack(list(means.values()))).tolist(), strict=True)),
         "d_grad_norm": gradient_norm(gan.discriminator),
         "g_grad_norm": gradient_norm(gan.generator),
         "lr": gan.g_optimizer.param_groups[0]["lr"],

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ganlib.augment import cut_out, draw_colours, draw_corners, draw_shifts, recolour, translate
+from ganlib.distributed import average_gradients, part
 from ganlib.losses import Loss, class_loss, gradient_penalty, r1_penalty
 from ganlib.networks.families import Discriminator
 
@@ -81,6 +82,8 @@ class Batch(NamedTuple):
     """(N, 1, 1, 1): where between real and fake images WGAN-GP's penalty is taken."""
 
 
+DIMS = {"targets": 1, "shifts": 2, "colours": 2, "corners": 2, "noise": 1}
+"""Dimension of a batch's fields that counts images, where it is not the first."""
 REAL, FAKE, JUDGED = range(3)
 """Places in `shifts`, `colours`, `corners` and `noise`."""
 
@@ -206,6 +209,12 @@ def draw_batch(
     )
 
 
+def own_part(batch: Batch) -> Batch:
+    """Return this process's part of a batch that all processes have drawn."""
+    drawn = {name: field for name, field in batch._asdict().items() if field is not None}
+    return batch._replace(**{name: part(field, DIMS.get(name, 0)) for name, field in drawn.items()})
+
+
 def draw_targets(count: int, recipe: Recipe, random: torch.Generator) -> torch.Tensor:
     """Return D's labels of real and of fake images, (2, count): smoothed on the real side, a share of both flipped."""
     low, high = recipe.real_labels
@@ -236,7 +245,8 @@ def autocast(like: torch.Tensor, enabled: bool) -> torch.autocast:
 
 
 def update(optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> None:
-    """Take one optimiser step down the gradient of a scalar loss."""
+    """Take one optimiser step down the gradient of a scalar loss, averaged over all processes."""
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
+    average_gradients(parameter for group in optimizer.param_groups for parameter in group["params"])
     optimizer.step()

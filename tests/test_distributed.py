@@ -1,0 +1,124 @@
+"""One training over two processes on this machine, against one process with the same batches."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import multiprocessing
+
+from ganlib.distributed import joined, synchronise
+from ganlib.errors import UserError
+from ganlib.latent import draw_latents
+from ganlib.networks.families import build_discriminator, build_generator, discriminator_config, generator_config
+from ganlib.seeding import seeded_weights
+from ganlib.training.recipe import recipe_of
+from ganlib.training.state import build_gan
+from ganlib.training.step import draw_batch, own_part, train_step
+from tests.conftest import edit_params
+from tests.test_resume import finish, hashes, prepared, start, wait_for_checkpoint  # noqa: F401
+from tests.test_training import CPU, settings
+
+VARIANTS = [
+    {"name": "nonsaturating", "r1": 0.5, "translation": 0.125, "label_flip": 0.2},
+    {
+        "name": "wasserstein",
+        "gradient_penalty": 10,
+        "d_norm": "none",
+        "real_label_low": 1,
+        "real_label_high": 1,
+        "r1": 0,
+    },
+    {"architecture": "mlp", "cutout": 0.5, "colour": 0.5, "instance_noise": 0.1, "r1": 0.5},
+    {"architecture": "resnet", "d_norm": "none", "spectral_norm": True, "r1": 0},
+]
+
+
+def gradients_of_a_step(changes: dict[str, Any]) -> dict[str, torch.Tensor]:
+    """Take one step of a global batch of 8 with as many processes as there are; return gradients and buffers."""
+    torch.set_num_threads(1)
+    params = settings(1, precision="fp32", width=8, **changes)
+    with seeded_weights(1, "weights"):
+        generator = build_generator(**generator_config(params.model, 16, 1))
+        discriminator = build_discriminator(**discriminator_config(params.model, 16, 1))
+    for network in (generator, discriminator):
+        synchronise(network)
+    gan, random = build_gan(generator, discriminator, 1e-3, CPU), torch.Generator().manual_seed(0)
+    images = torch.rand(8, 1, 16, 16, generator=random) * 2 - 1
+    recipe = recipe_of(params, CPU)
+    recipe = recipe.__class__(**{**recipe.__dict__, "r1_weight": params.loss.r1})
+    batch = draw_batch(images, draw_latents(8, 4, random), (None, None), recipe, random)
+    train_step(gan, [own_part(batch)], recipe)
+    found: dict[str, torch.Tensor] = {}
+    for side, network in (("g", generator), ("d", discriminator)):
+        found |= {
+            f"{side}.{name}": weight.grad for name, weight in network.named_parameters() if weight.grad is not None
+        }
+        found |= {f"{side}.{name}": buffer.clone() for name, buffer in network.named_buffers()}
+    return found
+
+
+def worker(number: int, port: int, changes: dict[str, Any], out: str) -> None:
+    os.environ |= {"RANK": str(number), "LOCAL_RANK": str(number), "WORLD_SIZE": "2"}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    with joined(2, CPU):
+        torch.save(gradients_of_a_step(changes), f"{out}/{number}.pt")
+
+
+@pytest.mark.parametrize("changes", VARIANTS, ids=lambda changes: "-".join(map(str, changes.values())))
+def test_gradients_of_two_processes_are_those_of_one_with_the_whole_batch(tmp_path: Path, changes: dict[str, Any]):
+    import socket
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    multiprocessing.spawn(worker, (port, changes, str(tmp_path)), nprocs=2)  # pyright: ignore[reportPrivateImportUsage]
+    whole = gradients_of_a_step(changes)
+    first, second = (torch.load(tmp_path / f"{number}.pt") for number in range(2))
+    assert set(first) == set(whole)
+    for name, expected in whole.items():
+        assert torch.equal(first[name], second[name]), name
+        # Adam's first step has the sign of gradients that are 0 but for rounding, so statistics after it are less alike.
+        close = 1e-3 if "running" in name else 2e-5
+        torch.testing.assert_close(first[name], expected, rtol=1e-5, atol=close)
+
+
+def test_as_many_processes_as_params_say_must_be_started(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    with pytest.raises(UserError, match=r"train\.distributed = 2: 3 processes were started"), joined(2, CPU):
+        pass
+
+
+def ranks_of(launcher: "subprocess.Popen[str]") -> list[int]:
+    """Return the process ids of a launcher's processes."""
+    found = subprocess.run(["pgrep", "-P", str(launcher.pid)], capture_output=True, text=True).stdout.split()
+    return [int(number) for number in found]
+
+
+def test_a_killed_process_ends_the_others_and_the_same_command_goes_on(prepared: Path):  # noqa: F811
+    params = prepared / "params.yaml"
+    params.write_text(edit_params(params.read_text(), {"train.distributed": "2", "steps": "60"}))
+    finish(prepared, "whole")
+    launcher = start(prepared, "resumed")
+    wait_for_checkpoint(prepared, launcher, 14)
+    os.kill(ranks_of(launcher)[-1], signal.SIGKILL)
+    began = time.monotonic()
+    said = launcher.communicate(timeout=60)[1]
+    assert launcher.returncode != 0 and time.monotonic() - began < 45
+    errors = [line for line in said.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1 and "goes on from the last checkpoint" in errors[0] and "Traceback" not in said
+    assert "resumed at step" in finish(prepared, "resumed")
+    assert hashes(prepared / "whole") == hashes(prepared / "resumed")
+
+
+def test_a_mistake_that_all_processes_meet_is_told_once(prepared: Path):  # noqa: F811
+    params = prepared / "params.yaml"
+    params.write_text(edit_params(params.read_text(), {"train.distributed": "2", "batch_size": "2000"}))
+    launcher = start(prepared, "out")
+    said = launcher.communicate()[1]
+    assert launcher.returncode == 1
+    assert said.splitlines() == ["error: batch_size = 2000: there are only 1463 training images"]
