@@ -82,7 +82,7 @@ def test_gradients_of_two_processes_are_those_of_one_with_the_whole_batch(tmp_pa
     assert set(first) == set(whole)
     for name, expected in whole.items():
         assert torch.equal(first[name], second[name]), name
-        # Adam's first step has the sign of gradients that are 0 but for rounding, so statistics after it are less alike.
+        # Adam's first step has the sign of gradients that are 0 but for rounding: statistics after it are less alike.
         close = 1e-3 if "running" in name else 2e-5
         torch.testing.assert_close(first[name], expected, rtol=1e-5, atol=close)
 
