@@ -7,11 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
+
 PASSES = 5
 ATTEMPTS = 4
 """Passes tried at most for each one that is kept."""
 QUIET = 0.1
-"""Processors that other programs may hold on average during a pass that counts."""
+"""Processors that other programs may hold on average during a pass that counts, beyond those that it leaves idle."""
 
 
 class Pass(NamedTuple):
@@ -19,7 +21,7 @@ class Pass(NamedTuple):
     """Seconds"""
     ours: float
     foreign: float
-    """Processors that other programs held, on average."""
+    """Processors that other programs held, on average, of those that this one could use."""
 
     @property
     def ratio(self) -> float:
@@ -52,7 +54,8 @@ def compare(theirs: Callable[[], object], ours: Callable[[], object]) -> Compari
     while len(passes) < ATTEMPTS * PASSES and sum(one.foreign <= QUIET for one in passes) < PASSES:
         busy, start = foreign_seconds(), time.perf_counter()
         spent = seconds(theirs), seconds(ours)
-        passes.append(Pass(*spent, (foreign_seconds() - busy) / (time.perf_counter() - start)))
+        foreign = (foreign_seconds() - busy) / (time.perf_counter() - start)
+        passes.append(Pass(*spent, max(0.0, foreign - (os.cpu_count() or 1) + torch.get_num_threads())))
     return Comparison(sorted(passes, key=lambda one: one.foreign)[:PASSES])
 
 
