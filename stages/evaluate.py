@@ -21,6 +21,10 @@ def samples(
     metrics: Annotated[Path, typer.Option(help="JSON file for the figures and their protocol.")],
     classes: Annotated[Path, typer.Option(help="CSV file for the figures of each class.")],
     confusion: Annotated[Path, typer.Option(help="CSV file of classes asked for and judged; held-out or conditional.")],
+    nearest: Annotated[
+        Path,
+        typer.Option(help="CSV file of the images nearest each other, by index; of training ones in content order."),
+    ],
     curves: Annotated[
         Path, typer.Option(help="Folder for the training's history, evaluations and alarms, as CSV files.")
     ],
@@ -34,11 +38,11 @@ def samples(
     from ganlib.metrics.features import (
         check_images,
         check_protocol,
-        content_order,
         describe_images,
         load_extractor,
         notes_on,
     )
+    from ganlib.metrics.order import content_order
     from ganlib.metrics.reference import load_reference
     from ganlib.metrics.summary import evaluate
     from ganlib.networks.judge import check_judge, load_judge
@@ -63,9 +67,10 @@ def samples(
         subsets=params.evaluate.subsets,
         random=np.random.default_rng(random_generator(params.seed, "evaluate/draws").initial_seed()),
     )
+    order = content_order(images)
     agreement, table = {}, pd.read_csv(reference / "confusion.csv", dtype=str, keep_default_na=False)
     if (generated / "labels.npy").is_file():  # a conditional model was asked for these classes
-        asked = np.load(generated / "labels.npy")[content_order(images)]
+        asked = np.load(generated / "labels.npy")[order]
         names = np.array(network.class_names)
         table = pd.DataFrame({"asked": names[asked], "judged": names[described.classes]})
         agreement = {"class_agreement": float((asked == described.classes).mean())}
@@ -80,6 +85,11 @@ def samples(
     write_json(metrics, rounded(result.metrics | agreement) | trained | notes | protocol)
     with whole_file(classes) as partial:
         result.per_class.to_csv(partial, index=False, float_format="%.6g")
+    pairs = result.nearest.assign(image=order[result.nearest["image"]])
+    ours = pairs["kind"] == "generated"
+    pairs.loc[ours, "other"] = order[pairs.loc[ours, "other"]]
+    with whole_file(nearest) as partial:
+        pairs.to_csv(partial, index=False, float_format="%.6g")
     with whole_file(confusion) as partial:
         table.to_csv(partial, index=False)
     for name in ("history.csv", "evaluations.csv", "alarms.csv"):

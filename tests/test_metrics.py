@@ -27,7 +27,7 @@ from ganlib.metrics.manifold import (
     recall,
     squared_distances,
 )
-from ganlib.metrics.repetition import support_size, unique_fraction
+from ganlib.metrics.repetition import nearest_pairs, support_size, unique_fraction
 
 
 def exact_gaussian(covariance: NDArray[np.float64], mean: float, seed: int, count: int = 400) -> NDArray[np.float64]:
@@ -151,6 +151,20 @@ def test_the_birthday_estimate_counts_the_images_a_generator_has():
     support = support_size(np.repeat(x, 50, axis=0), 1e-3, np.random.default_rng(0))
     assert support.size == pytest.approx(101, abs=5) and not support.is_lower_bound
     assert support_size(x, 1e-3, np.random.default_rng(0)) == (100 * 99 / 2, True)
+
+
+def test_the_nearest_pairs_are_found_and_told_from_near_duplicates():
+    train = np.random.default_rng(0).normal(size=(40, 4)) * 100
+    fake = np.random.default_rng(1).normal(size=(30, 4)) * 100
+    fake[7], fake[21], fake[3] = fake[12], fake[5] + 0.01, train[33]
+    to_train = np.sqrt(((fake[:, None] - train) ** 2).sum(-1).min(1))
+    pairs = nearest_pairs(fake, train, to_train, near=0.1)
+    assert pairs.value_counts("kind").to_dict() == {"generated": 8, "training": 8}
+    duplicates = pairs[pairs["near_duplicate"]]
+    found = list(zip(duplicates["kind"], duplicates["image"], duplicates["other"], strict=True))
+    assert found == [("generated", 7, 12), ("generated", 5, 21), ("training", 3, 33)]
+    generated = pairs[pairs["kind"] == "generated"]
+    assert len({*generated["image"], *generated["other"]}) == 16
 
 
 def test_unique_images_are_counted_once():

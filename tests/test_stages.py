@@ -17,7 +17,9 @@ from typer.testing import CliRunner
 from ganlib.datasets.packed import SPLITS, read_split
 from ganlib.errors import UserError
 from ganlib.files import read_json, sha256_of, write_json
-from ganlib.networks.judge import ROTATIONS
+from ganlib.metrics.judging import judge_images
+from ganlib.metrics.order import content_order
+from ganlib.networks.judge import ROTATIONS, load_judge
 from ganlib.params import Params, Section, load_params
 from tests.conftest import edit_params, small_params
 from tests.pictures import pets, tree
@@ -230,6 +232,19 @@ def test_metrics_carry_their_protocol(pipeline: tuple[Path, dict[str, set[str]]]
     assert len(pd.read_csv(folder / "metrics/confusion.csv")) == metrics["protocol_heldout"]
 
 
+def test_the_nearest_pairs_name_images_by_where_they_lie(pipeline: tuple[Path, dict[str, set[str]]]):
+    folder = pipeline[0]
+    pairs = pd.read_csv(folder / "metrics/nearest.csv")
+    fake, train = np.load(folder / "data/samples/images.npy"), read_split(folder / "data/prepared", "train").images
+    train = train[content_order(train)]
+    judge = load_judge(folder / "data/judge")
+    device = torch.device("cpu")
+    for pair in pairs.to_dict("records"):
+        both = np.stack([fake[pair["image"]], (fake if pair["kind"] == "generated" else train)[pair["other"]]])
+        first, second = judge_images(judge, both, device).features
+        assert np.linalg.norm(first - second) == pytest.approx(pair["distance"], rel=1e-3, abs=1e-3)
+
+
 def test_intervals_and_floors_stand_beside_the_headline_figures(pipeline: tuple[Path, dict[str, set[str]]]):
     metrics = read_json(pipeline[0] / "metrics/evaluate.json")
     for name in ("domain_fid", "diversity_score", "valid"):
@@ -339,7 +354,6 @@ def test_a_stage_that_is_stopped_leaves_its_old_output_whole(tmp_path: Path, fau
 
 
 def test_a_corrupt_weights_file_is_named(tmp_path: Path, pipeline: tuple[Path, dict[str, set[str]]]):
-    from ganlib.networks.judge import load_judge
 
     source = pipeline[0] / "data/judge"
     (tmp_path / "judge.json").write_bytes((source / "judge.json").read_bytes())

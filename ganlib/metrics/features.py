@@ -1,6 +1,5 @@
 """From images to features, in batches."""
 
-import hashlib
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from ganlib.errors import UserError
 from ganlib.files import sha256_of
 from ganlib.metrics.diversity import Labelled
 from ganlib.metrics.judging import batches, judge_images
+from ganlib.metrics.order import content_order
 from ganlib.networks.inception import FEATURES as INCEPTION_FEATURES
 from ganlib.networks.inception import RESIZE as INCEPTION_RESIZE
 from ganlib.networks.inception import find_weights, load_inception
@@ -46,12 +46,6 @@ def check_images(images: NDArray[np.generic], name: str) -> None:
         raise UserError(f"{name}: holds {len(images)} images; at least 2 are needed: give more")
     if all((image == image[:, :1, :1]).all() for image in images):
         raise UserError(f"{name}: every image is one flat colour: the generator has failed, or this is the wrong file")
-
-
-def content_order(images: Images) -> NDArray[np.int64]:
-    """Return the order of (N, C, H, W) images by the hash of their pixels, so that draws depend on no file order."""
-    digests = [int.from_bytes(hashlib.sha256(image.tobytes()).digest()[:8]) for image in images]
-    return np.argsort(np.array(digests, np.uint64), kind="stable")
 
 
 def load_extractor(name: str, judge_folder: Path | None, weights: Path | None) -> Extractor:

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from ganlib.metrics.manifold import squared_distances
@@ -13,6 +14,8 @@ SAMPLE = 2000
 """Images that pairs are counted among."""
 NEAR = 0.1
 """Two images are near-duplicates within this part of the median distance between nearest training images."""
+SHOWN = 8
+"""Nearest pairs that are shown."""
 
 
 class Support(NamedTuple):
@@ -41,6 +44,35 @@ def unique_fraction(features: Features, near: float) -> float:
         columns, own = np.arange(len(features)), np.arange(len(features))[rows]
         first[rows] = ~((squared <= near**2) & (columns < own[:, None])).any(1)
     return float(first.mean())
+
+
+def nearest_pairs(features: Features, train: Features, to_train: Features, near: float) -> pd.DataFrame:
+    """Return the generated images (N, d) that are nearest to each other, and those nearest to training images (M, d).
+
+    `to_train` (N,) holds the distances to the nearest training image. A row a pair, the nearest first, no image in two
+    pairs of a kind: kind (generated or training), image, other (indices, the other of its kind), distance,
+    near_duplicate.
+    """
+    others, distances = np.empty(len(features), np.int64), np.empty(len(features))
+    for rows, squared in squared_distances(features, features):
+        own = np.arange(len(features))[rows]
+        squared[np.arange(len(own)), own] = np.inf
+        others[rows], distances[rows] = squared.argmin(1), np.sqrt(squared.min(1))
+    pairs: list[tuple[str, int, int, float]] = []
+    taken: set[int] = set()
+    for image in np.argsort(distances, kind="stable").tolist():
+        other = int(others[image])
+        if len(pairs) < SHOWN and not taken & {image, other}:
+            pairs.append(("generated", image, other, float(distances[image])))
+            taken |= {image, other}
+    closest = np.argsort(to_train, kind="stable")[:SHOWN]
+    copied = np.concatenate([squared.argmin(1) for _, squared in squared_distances(features[closest], train)])
+    pairs += [
+        ("training", image, other, float(to_train[image]))
+        for image, other in zip(closest.tolist(), copied.tolist(), strict=True)
+    ]
+    table = pd.DataFrame(pairs, columns=["kind", "image", "other", "distance"])
+    return table.assign(near_duplicate=table["distance"] <= near)
 
 
 def _count_within(features: Features, near: float) -> int:

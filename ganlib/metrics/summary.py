@@ -21,7 +21,7 @@ from ganlib.metrics.manifold import (
     recall,
 )
 from ganlib.metrics.reference import Reference, among_train, into_bins
-from ganlib.metrics.repetition import support_size, unique_fraction
+from ganlib.metrics.repetition import nearest_pairs, support_size, unique_fraction
 
 FLOORS = ("fid", "fid_infinity", "kid_mean")
 """Figures whose value for held-out images is a floor; of the others it is what real images reach."""
@@ -36,6 +36,8 @@ class Evaluation:
     """Figure by name."""
     per_class: pd.DataFrame
     """A row per class: shares among real and valid generated images, whether it is covered, its diversity."""
+    nearest: pd.DataFrame
+    """A row per pair of images that are nearest each other, as `nearest_pairs` gives them."""
 
 
 def evaluate(
@@ -62,7 +64,8 @@ def evaluate(
     figures |= manifold_figures(among, reference) | diversity_figures(per_class, among.valid)
     figures |= diversity_interval(figures["diversity_score"], fake, among.valid, reference, subsets, random)
     figures |= repetition_figures(fake, among, reference, random)
-    return Evaluation(metrics=figures | against(figures, heldout, prefix), per_class=per_class)
+    nearest = nearest_pairs(features, reference.train.features, among.nearest, reference.near)
+    return Evaluation(metrics=figures | against(figures, heldout, prefix), per_class=per_class, nearest=nearest)
 
 
 def heldout_figures(reference: Reference, prefix: str, random: np.random.Generator) -> Figures:
