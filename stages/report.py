@@ -1,5 +1,6 @@
-"""Write the report."""
+"""Write the report, or compare several runs."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -8,52 +9,64 @@ import typer
 from ganlib.console import run
 from ganlib.params import load_params
 
+app = typer.Typer(help=__doc__)
 
-def main(
+
+@app.command()
+def page(
     prepared: Annotated[Path, typer.Argument(help="Folder that prepare made.")],
+    model: Annotated[Path, typer.Argument(help="Folder that train made.")],
     samples: Annotated[Path, typer.Argument(help="Folder that sample made.")],
-    metrics: Annotated[Path, typer.Argument(help="JSON file that evaluate made.")],
-    classes: Annotated[Path, typer.Argument(help="CSV file of the classes that evaluate made.")],
-    history: Annotated[Path, typer.Argument(help="CSV file of the history that evaluate copied.")],
+    exploration: Annotated[Path, typer.Argument(help="Folder that explore made; it may be missing.")],
+    completion: Annotated[Path, typer.Argument(help="Folder that complete made; it may be missing.")],
+    metrics: Annotated[Path, typer.Argument(help="Folder of figures and curves; any may be missing.")],
     out: Annotated[Path, typer.Option(help="HTML file to write.")],
+    markdown: Annotated[Path, typer.Option(help="Markdown file to write, for pull requests.")],
+    lock: Annotated[Path, typer.Option(help="DVC's lock file, which knows the hashes of the inputs.")],
 ) -> None:
-    """Put grids, figures, curves and parameters on one page, and print the headline."""
+    """Put images, figures, curves and parameters on one page, and print the headline."""
     params = load_params()
-    import numpy as np
-    import pandas as pd
 
-    from ganlib.datasets.packed import read_meta, read_split
-    from ganlib.files import read_json, whole_file
-    from ganlib.images import grid_image
-    from ganlib.report import charts
-    from ganlib.report.page import data_uri, flat, headline, render
+    from ganlib.files import whole_file
+    from ganlib.report.page import page_sections
+    from ganlib.report.parts import render
 
-    meta, figures = read_meta(prepared), read_json(metrics)
-    curves, per_class = pd.read_csv(history), pd.read_csv(classes, dtype={"class": str})
-    generated, train = np.load(samples / "grid_images.npy"), read_split(prepared, "train").images
-    columns = params.sample.grid
-    real = train[np.random.default_rng(params.seed).permutation(len(train))[: len(generated)]]
-    page = render(
-        meta=meta,
-        metrics=figures,
-        figures=headline(figures),
-        generated_grid=data_uri(grid_image(generated, columns)),
-        real_grid=data_uri(grid_image(real, columns)),
-        shown=len(generated),
-        charts={
-            "losses": charts.losses(curves),
-            "confidence": charts.confidence(curves),
-            "class_histogram": charts.class_histogram(per_class),
-        },
-        per_class=per_class.to_dict("records"),
-        params=params,
-        params_rows=flat(params.model_dump()),
+    sections = page_sections(
+        params,
+        prepared=prepared,
+        model=model,
+        samples=samples,
+        exploration=exploration,
+        completion=completion,
+        metrics=metrics,
+        lock=lock,
     )
-    with whole_file(out) as partial:
-        partial.write_text(page, encoding="utf-8")
-    print(*(f"{figure.name}: {figure.value} ({figure.aside})" for figure in headline(figures)), sep="\n")
+    for path, template in ((out, "page.html.jinja"), (markdown, "report.md.jinja")):
+        with whole_file(path) as partial:
+            partial.write_text(render(template, sections), encoding="utf-8")
+    for figure in sections["headline"]:
+        print(f"{figure.title}: {figure.value} ({'; '.join(filter(None, [figure.interval, figure.against]))})")
     print(f"Report: {out}")
 
 
+@app.command()
+def compare(
+    revisions: Annotated[list[str], typer.Argument(help="Commits, branches, tags, experiments, or `workspace`.")],
+    out: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("report/compare.html"),
+) -> None:
+    """Set several runs side by side; only figures of one protocol are ranked."""
+    from ganlib.files import whole_file
+    from ganlib.report.comparison import comparison_sections
+    from ganlib.report.parts import render
+    from ganlib.report.revisions import read_run
+
+    sections = comparison_sections([read_run(name) for name in dict.fromkeys(revisions)])
+    with whole_file(out) as partial:
+        partial.write_text(render("compare.html.jinja", sections), encoding="utf-8")
+    if sections["unlike"]:
+        print(f"Ranked only among like protocols; these differ: {', '.join(sections['unlike'])}")
+    print(f"Comparison: {out}")
+
+
 if __name__ == "__main__":
-    run(lambda: typer.run(main))
+    run(app, check_params=sys.argv[1:2] != ["compare"])

@@ -37,6 +37,5 @@ def reached_files(path: Path) -> set[str]:
         reached.add(current)
         files = (file_of(name) for name in imported_modules(current))
         waiting += [file for file in files if file]
-        template = current.with_suffix(".html.jinja")
-        reached |= {template} if template.is_file() else set()
+        reached |= set(current.parent.glob("*.jinja"))
     return {str(file.relative_to(ROOT)) for file in reached if file.stat().st_size}

@@ -1,71 +1,169 @@
 """Charts as SVG text, drawn offline by Vega-Lite; they take their ink from the page, so they follow light and dark."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
+import numpy as np
 import pandas as pd
 import vl_convert
+from numpy.typing import NDArray
 
-SERIES_COLOURS = ["var(--series-1)", "var(--series-2)"]
-INK = "currentColor"
-WIDTH = 420
-HEIGHT = 220
+COLOURS = [f"var(--series-{number})" for number in range(1, 7)]
+DASHES = [[1, 0], [6, 3], [2, 2], [8, 2, 2, 2]]
+"""Of lines of several runs, which may lie upon each other."""
+INK, ALARM = "currentColor", "var(--alarm)"
+WIDTH, HEIGHT = 270, 190
+NAMES_SHOWN = 12
+"""Classes up to which their names stand upright, and shares are written into the confusion's cells."""
+LABELS = 16
+"""Places for the numbers of alarms along the steps."""
 
 
-def losses(history: pd.DataFrame) -> str:
-    """Draw both losses against the step; `history` has columns step, d_loss and g_loss."""
+def curves(
+    table: pd.DataFrame,
+    columns: dict[str, str],
+    title: str,
+    description: str,
+    *,
+    alarms: pd.DataFrame | None = None,
+    best: tuple[str, int] | None = None,
+    domain: tuple[float, float] | None = None,
+    points: bool = False,
+    log: bool = False,
+) -> str:
+    """Draw columns of a table against its column step, by the names given, and at which step alarms fired.
+
+    `best` names a column, whose value at that step is marked. Values that are not finite leave a gap.
+    """
+    long = table.rename(columns=columns).melt("step", list(columns.values()), "series", "value")
     return _lines(
-        history, {"d_loss": "discriminator", "g_loss": "generator"}, "loss", "Losses of both networks by step"
+        long,
+        title,
+        description,
+        alarms=alarms,
+        best=best and (columns[best[0]], best[1]),
+        domain=domain,
+        points=points,
+        log=log,
     )
 
 
-def confidence(history: pd.DataFrame) -> str:
-    """Draw D(x) and D(G(z)) against the step; `history` has columns step, d_real and d_fake."""
-    names = {"d_real": "D(x), real", "d_fake": "D(G(z)), generated"}
-    return _lines(history, names, "mean probability of real", "What the discriminator believes by step", domain=[0, 1])
+def overlaid(tables: dict[str, pd.DataFrame], column: str, title: str, description: str, *, log: bool = False) -> str:
+    """Draw one column of several tables, a line for each by its name."""
+    named = [table.assign(series=name, value=table[column]) for name, table in tables.items()]
+    return _lines(
+        pd.concat(named).filter(["step", "series", "value"]), title, description, points=len(named[0]) < 40, log=log
+    )
 
 
 def class_histogram(per_class: pd.DataFrame) -> str:
     """Draw each class's share of real and generated images; `per_class` has columns class, real and generated."""
     long = per_class.melt("class", ["real", "generated"], "set", "share")
-    chart = alt.Chart(long).mark_bar(cornerRadiusEnd=2)
     order = list(per_class["class"])
     return _svg(
-        chart.encode(
-            x=alt.X("class:N", title=None, sort=order, axis=alt.Axis(labelAngle=0 if len(order) <= 12 else -60)),
+        alt.Chart(long)
+        .mark_bar(cornerRadiusEnd=1)
+        .encode(
+            x=alt.X("class:N", title=None, sort=order, axis=_names(order)),
             xOffset=alt.XOffset("set:N", sort=["real", "generated"]),
             y=alt.Y("share:Q", title="share of images", axis=alt.Axis(format="%", tickCount=5)),
             color=_colour("set", ["real", "generated"]),
         ),
-        "Share of each class among real and generated images",
+        "Bars: share of each class among real and among generated images",
+        height=WIDTH - 20,
     )
+
+
+def confusion(pairs: pd.DataFrame, order: Sequence[str]) -> str:
+    """Draw, for each class asked for, the shares of what the judge takes it for; `pairs`: columns asked and judged."""
+    counts = pairs.value_counts(["asked", "judged"]).reset_index(name="images")
+    counts["share"] = counts["images"] / counts.groupby("asked")["images"].transform("sum")
+    base = alt.Chart(counts).encode(
+        x=alt.X("judged:N", title="judged as", sort=order, axis=_names(order)),
+        y=alt.Y("asked:N", title="class", sort=order),
+    )
+    cells = base.mark_rect(fill=COLOURS[0], stroke=COLOURS[0], strokeOpacity=0.3).encode(
+        fillOpacity=alt.FillOpacity("share:Q", scale=alt.Scale(domain=[0, 1], range=[0.04, 0.5]), legend=None)
+    )
+    if len(order) <= NAMES_SHOWN:
+        cells += base.mark_text(fontSize=9, fill=INK).encode(text=alt.Text("share:Q", format=".0%"))
+    return _svg(cells, "Matrix: the share of each class that the judge takes for each class", height=WIDTH - 20)
 
 
 def _lines(
-    history: pd.DataFrame, columns: dict[str, str], title: str, description: str, domain: list[float] | None = None
+    long: pd.DataFrame,
+    title: str,
+    description: str,
+    *,
+    alarms: pd.DataFrame | None = None,
+    best: tuple[str, int] | None = None,
+    domain: tuple[float, float] | None = None,
+    points: bool = False,
+    dashed: bool = False,
+    log: bool = False,
 ) -> str:
-    long = history.rename(columns=columns).melt("step", list(columns.values()), "series", "value")
-    chart = alt.Chart(long).mark_line(strokeWidth=1.5, interpolate="linear")
-    scale = alt.Scale(domain=domain) if domain else alt.Scale(zero=True)
-    return _svg(
-        chart.encode(
-            x=alt.X("step:Q", title="step", axis=alt.Axis(tickCount=5, grid=False)),
-            y=alt.Y("value:Q", title=title, scale=scale, axis=alt.Axis(tickCount=5)),
-            color=_colour("series", list(columns.values())),
-        ),
-        description,
-    )
+    names = list(dict.fromkeys(long["series"]))
+    long = long.replace([float("inf"), float("-inf")], float("nan"))
+    steps = long["step"].to_numpy(float)
+    scale, axis = _scales(long["value"].to_numpy(float), domain, log)
+    step = alt.X("step:Q", title="step", axis=alt.Axis(tickCount=5, grid=False, labelExpr="format(datum.value, '~s')"))
+    value = alt.Y("value:Q", title=title, scale=scale, axis=axis)
+    colour = _colour("series", names)
+    dashes = [DASHES[index % len(DASHES) if dashed else 0] for index in range(len(names))]
+    dash = alt.StrokeDash("series:N", scale=alt.Scale(domain=names, range=dashes), legend=None)
+    chart: Any = alt.Chart(long).mark_line(strokeWidth=1.5).encode(x=step, y=value, color=colour, strokeDash=dash)
+    if points or len(long) <= len(names):
+        chart += alt.Chart(long).mark_point(size=16, filled=True, opacity=1).encode(x=step, y=value, color=colour)
+    if alarms is not None and len(alarms):
+        chart += _rules(alarms, steps.min(), steps.max())
+    if best:
+        chosen = long.loc[(long["series"] == best[0]) & (long["step"] == best[1])]
+        ring = alt.Chart(chosen).encode(x=step, y=value)
+        chart += ring.mark_point(size=110, stroke=INK, strokeWidth=1.5)
+        right = best[1] > np.median(steps)
+        chart += ring.mark_text(
+            text="best", fill=INK, fontSize=11, dy=-13, align="right" if right else "left", dx=4 if right else -4
+        )
+    return _svg(chart, description)
+
+
+def _rules(alarms: pd.DataFrame, first: float, last: float) -> Any:
+    """Draw a rule where each alarm fired, and their numbers above, those that stand close together as one label."""
+    table = alarms.assign(number=[str(number + 1) for number in range(len(alarms))])
+    table["place"] = ((table["step"] - first) * LABELS // max(last - first, 1)).astype(int)
+    labels = table.groupby("place").agg(step=("step", "mean"), number=("number", ", ".join))
+    rules = alt.Chart(table).mark_rule(stroke=ALARM, strokeDash=[4, 3]).encode(x="step:Q")
+    numbers = alt.Chart(labels).mark_text(fill=ALARM, fontSize=11, fontWeight="bold", dy=-8)
+    return rules + numbers.encode(x="step:Q", y=alt.value(0), text="number:N")
+
+
+def _scales(values: NDArray[np.float64], domain: tuple[float, float] | None, log: bool) -> tuple[alt.Scale, alt.Axis]:
+    finite = values[np.isfinite(values)]
+    low, high = (finite.min(), finite.max()) if len(finite) else (0, 0)
+    if log and low > 0:
+        ticks = [step * 10.0**power for power in range(-9, 10) for step in (1, 2, 5)]
+        shown = [tick for tick in ticks if 0.8 * low <= tick <= 1.25 * high]
+        scale = alt.Scale(type="log", domain=[0.8 * low, 1.25 * high])
+        return scale, alt.Axis(values=shown, format="~g")
+    return alt.Scale(domain=list(domain)) if domain else alt.Scale(zero=True), alt.Axis(tickCount=5, format="~g")
+
+
+def _names(order: Sequence[str]) -> alt.Axis:
+    upright = len(order) <= NAMES_SHOWN and sum(map(len, order)) < 4 * NAMES_SHOWN
+    return alt.Axis(labelAngle=0 if upright else -60, labelOverlap="greedy")
 
 
 def _colour(field: str, domain: list[str]) -> alt.Color:
-    scale = alt.Scale(domain=domain, range=SERIES_COLOURS)
-    return alt.Color(f"{field}:N", scale=scale, legend=alt.Legend(title=None, orient="top"))
+    scale = alt.Scale(domain=domain, range=[COLOURS[index % len(COLOURS)] for index in range(len(domain))])
+    columns = 1 if sum(map(len, domain)) > 36 else len(domain)
+    return alt.Color(f"{field}:N", scale=scale, legend=alt.Legend(title=None, orient="top", columns=columns))
 
 
-def _svg(chart: alt.Chart, description: str) -> str:
-    sized = chart.properties(width=WIDTH, height=HEIGHT, description=description, background="transparent")
-    ink: dict[str, Any] = {"labelColor": INK, "titleColor": INK, "labelFontSize": 12, "titleFontSize": 12}
+def _svg(chart: Any, description: str, height: int = HEIGHT) -> str:
+    sized = chart.properties(width=WIDTH, height=height, description=description, background="transparent")
+    ink: dict[str, Any] = {"labelColor": INK, "titleColor": INK, "labelFontSize": 11, "titleFontSize": 11}
     axis = ink | {"domainColor": INK, "tickColor": INK, "gridColor": INK, "gridOpacity": 0.15, "domainOpacity": 0.4}
     sized = sized.configure(font="system-ui, sans-serif").configure_axis(**axis, titleFontWeight="normal")
-    sized = sized.configure_legend(**ink, symbolStrokeWidth=3).configure_view(stroke=None)
+    sized = sized.configure_legend(**ink, symbolStrokeWidth=3, labelLimit=WIDTH).configure_view(stroke=None)
     return vl_convert.vegalite_to_svg(sized.to_json())

@@ -1,64 +1,82 @@
-"""The report: one HTML file that needs nothing else."""
+"""The page of one run: what it shows, and why what it can't show is absent."""
 
-import base64
-import io
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from platform import python_version
+from typing import Any
 
-import jinja2
-from PIL import Image
+import numpy as np
+import pandas as pd
+from ruamel.yaml import YAML
 
-TEMPLATE = Path(__file__).with_name("page.html.jinja")
+from ganlib.datasets.packed import read_meta, read_split
+from ganlib.files import read_json
+from ganlib.params import Params
+from ganlib.report.diversity import diversity_section
+from ganlib.report.figures import headline
+from ganlib.report.latent import completion_section, latent_section
+from ganlib.report.parts import Absent, flat, found, tiled
+from ganlib.report.training import training_section
 
+REJECTED = 20
+"""Rejected files that are named."""
+LIBRARIES = ("numpy", "pillow", "scipy", "torch", "torchvision")
+"""Libraries whose version can change results."""
 
-class Figure(NamedTuple):
-    """A headline figure."""
-
-    name: str
-    value: str
-    aside: str
-    """What to hold the value against."""
-
-
-def headline(metrics: Mapping[str, Any]) -> list[Figure]:
-    """Return the figures that a reader looks for first, each with what it is to be held against."""
-    fid, name = ("fid", "FID") if "fid" in metrics else ("domain_fid", "Domain FID")
-    multiple, floor = metrics[f"{fid}_over_floor"], metrics[f"{fid}_floor"]
-    against = f"{_interval(metrics, fid, '.2f')}; {multiple:.1f} times the floor of {floor:.2f}; lower is better"
-    diverse = f"{_interval(metrics, 'diversity_score', '.2f')}; of 1; mode collapse is 1 less this"
-    valid = f"{_interval(metrics, 'valid', '.0%')}; held-out real images reach {metrics['valid_heldout']:.0%}"
-    covered = f"{metrics['classes_covered']} of {metrics['classes']}"
-    return [
-        Figure(name, f"{metrics[fid]:.2f}", against),
-        Figure("Diversity score", f"{metrics['diversity_score']:.2f}", diverse),
-        Figure("Valid share", f"{metrics['valid']:.0%}", valid),
-        Figure("Classes covered", covered, "a class counts from a tenth of its real share"),
-    ]
+Section = dict[str, Any]
 
 
-def _interval(metrics: Mapping[str, Any], name: str, form: str) -> str:
-    return f"95 % within {metrics[f'{name}_low']:{form}} to {metrics[f'{name}_high']:{form}}"
+def page_sections(
+    params: Params,
+    *,
+    prepared: Path,
+    model: Path,
+    samples: Path,
+    exploration: Path,
+    completion: Path,
+    metrics: Path,
+    lock: Path,
+) -> Section:
+    """Gather all that the templates show; only the prepared images and the samples must be there."""
+    meta, train = read_meta(prepared), read_split(prepared, "train").images
+    generated, columns = np.load(samples / "grid_images.npy"), params.sample.grid
+    real = train[np.sort(np.random.default_rng(params.seed).permutation(len(train))[: len(generated)])]
+    figures = found(metrics / "evaluate.json", read_json, "evaluate")
+    measured = {} if isinstance(figures, Absent) else figures
+    return {
+        "params": params,
+        "meta": meta,
+        "generated": tiled(generated, columns, f"{len(generated)} generated images in a grid"),
+        "real": tiled(real, columns, f"{len(real)} real training images in a grid"),
+        "figures": figures,
+        "headline": headline(measured),
+        "protocol": {
+            key.removeprefix("protocol_"): value for key, value in measured.items() if key.startswith("protocol_")
+        },
+        "training": training_section(model, metrics, measured),
+        "diversity": diversity_section(metrics, train, samples),
+        "latent": latent_section(exploration),
+        "completion": completion_section(completion, metrics),
+        "provenance": provenance_section(prepared, meta, lock, params),
+    }
 
 
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Flatten nested mappings to dotted keys, as in `train.precision`."""
-    rows: dict[str, Any] = {}
-    for key, value in values.items():
-        rows |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
-    return rows
+def provenance_section(prepared: Path, meta: Mapping[str, Any], lock: Path, params: Params) -> Section:
+    """Tell where the page comes from, in what is the same for every run of one commit."""
+    rejected = found(prepared / "rejected.csv", lambda path: pd.read_csv(path, dtype=str), "prepare")
+    return {
+        "params": flat(params.model_dump()),
+        "counts": {name: meta[name] for name in ("read", "duplicates_dropped", "rejected")} | meta["counts"],
+        "rejected": rejected if isinstance(rejected, Absent) else rejected.head(REJECTED).to_dict("records"),
+        "hashes": {"source": meta["source_sha256"]} | meta["sha256"],
+        "inputs": found(lock, lambda path: _tracked(path, prepared.parent), "report"),
+        "libraries": {"Python": python_version()} | {name: version(name) for name in LIBRARIES},
+    }
 
 
-def data_uri(image: Image.Image) -> str:
-    """Return a PNG data URI."""
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
-
-
-def render(**context: Any) -> str:
-    """Fill the page's template; every name that it uses must be given."""
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(context)
+def _tracked(lock: Path, data: Path) -> list[dict[str, Any]]:
+    """Return what DVC knows of the outputs of stages that lie in the data folder: path, md5 and size."""
+    stages = YAML(typ="safe", pure=True).load(lock.read_text(encoding="utf-8"))["stages"]
+    outs = [out for name, stage in stages.items() if name != "report" for out in stage.get("outs", [])]
+    return [out for out in outs if Path(out["path"]).parent == data]

@@ -1,0 +1,105 @@
+"""The headline figures, and which of them may be ranked."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+Metrics = Mapping[str, Any]
+
+
+class Kind(NamedTuple):
+    """A figure that a reader looks for first."""
+
+    name: str
+    title: str
+    lower_is_better: bool
+    form: str
+    held_against: str
+    """Key of what real held-out images score in its place, or how large it can be."""
+
+
+class Figure(NamedTuple):
+    title: str
+    value: str
+    interval: str
+    against: str
+
+
+KINDS = (
+    Kind("fid", "FID", True, ".2f", "fid_floor"),
+    Kind("domain_fid", "Domain FID", True, ".2f", "domain_fid_floor"),
+    Kind("diversity_score", "Diversity score", False, ".2f", "of 1; mode collapse is 1 less this"),
+    Kind("valid", "Valid share", False, ".1%", "valid_heldout"),
+    Kind("classes_covered", "Classes covered", False, "d", "a class counts from a tenth of its real share"),
+    Kind("class_agreement", "Class agreement", False, ".1%", "judge_accuracy"),
+)
+NO_INTERVAL = {"fid": "no interval: fewer than 4 images", "domain_fid": "no interval: fewer than 4 images"}
+
+
+def headline(metrics: Metrics) -> list[Figure]:
+    """Return the figures that were measured, each with its interval and what it is to be held against."""
+    return [
+        Figure(kind.title, value_of(metrics, kind), interval_of(metrics, kind), _against(metrics, kind))
+        for kind in KINDS
+        if kind.name in metrics
+    ]
+
+
+def value_of(metrics: Metrics, kind: Kind) -> str:
+    value = _text(metrics[kind.name], kind)
+    return f"{value} of {metrics['classes']}" if kind.name == "classes_covered" else value
+
+
+def interval_of(metrics: Metrics, kind: Kind) -> str:
+    """Return the interval as text, empty for a figure that has none."""
+    if f"{kind.name}_low" not in metrics:
+        return NO_INTERVAL.get(kind.name, "")
+    return " to ".join(_text(bound, kind) for bound in _bounds(metrics, kind))
+
+
+def unlike_protocols(runs: Sequence[Metrics]) -> dict[str, list[Any]]:
+    """Return those protocol keys, with each run's value, in which runs differ; None where a run lacks the key."""
+    keys = sorted({key for run in runs for key in run if key.startswith("protocol_")})
+    values = {key: [run.get(key) for run in runs] for key in keys}
+    return {key: row for key, row in values.items() if any(value != row[0] for value in row)}
+
+
+def protocol_groups(runs: Sequence[Metrics]) -> list[int]:
+    """Return the number, from 0, of each run's protocol."""
+    protocols = [{key: value for key, value in run.items() if key.startswith("protocol_")} for run in runs]
+    first = [protocols.index(protocol) for protocol in protocols]
+    return [sorted(set(first)).index(index) for index in first]
+
+
+def best_of(runs: Sequence[Metrics], kind: Kind) -> set[int]:
+    """Return which runs are best among those of their protocol, or can't be told from the best: their intervals meet.
+
+    A run that is alone with its protocol is none of them. Intervals are over draws of images, not over trainings.
+    """
+    groups, best = protocol_groups(runs), set[int]()
+    for group in set(groups):
+        bounds = {
+            index: _bounds(run, kind) for index, run in enumerate(runs) if groups[index] == group and kind.name in run
+        }
+        if len(bounds) > 1:
+            choose = min if kind.lower_is_better else max
+            low, high = bounds[choose(bounds, key=lambda index: runs[index][kind.name])]
+            best |= {index for index, (its_low, its_high) in bounds.items() if its_low <= high and its_high >= low}
+    return best
+
+
+def _text(value: float, kind: Kind) -> str:
+    return f"{value:{kind.form}}".replace("%", "\N{NO-BREAK SPACE}%")
+
+
+def _bounds(metrics: Metrics, kind: Kind) -> tuple[float, float]:
+    value = metrics[kind.name]
+    return metrics.get(f"{kind.name}_low", value), metrics.get(f"{kind.name}_high", value)
+
+
+def _against(metrics: Metrics, kind: Kind) -> str:
+    real = metrics.get(kind.held_against)
+    if kind.held_against.endswith("_floor"):
+        multiple = metrics.get(f"{kind.name}_over_floor")
+        times = f"{multiple:.1f} times the floor of {real:.2f}" if multiple is not None and real else "no floor above 0"
+        return f"{times}, which real held-out images reach; lower is better"
+    return kind.held_against if real is None else f"real held-out images reach {_text(real, kind)}"

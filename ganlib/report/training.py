@@ -1,0 +1,114 @@
+"""The training: curves, alarms, and the same latents again and again."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ganlib.report import charts
+from ganlib.report.parts import Absent, found, tiled
+
+FILM_ROWS = 6
+FILM_COLUMNS = 11
+"""Evaluations on the film strip, beside the best one."""
+
+Section = dict[str, Any]
+
+
+def training_section(model: Path, metrics: Path, figures: Mapping[str, Any]) -> Section:
+    """Draw the curves with the best evaluation and the alarms, and the film strip of fixed latents."""
+    history = _table(metrics / "history.csv", "train.log_every is larger than steps: no step was logged")
+    evaluations = _table(metrics / "evaluations.csv", "train.evaluate_every is larger than steps: none was made")
+    alarms = found(metrics / "alarms.csv", pd.read_csv, "evaluate")
+    fired, best = None if isinstance(alarms, Absent) else alarms, None
+    if not isinstance(evaluations, Absent):
+        best = int(figures.get("train_best_step", evaluations["step"][evaluations["domain_fid"].idxmin()]))
+    return {
+        "alarms": alarms if isinstance(alarms, Absent) else alarms.to_dict("records"),
+        "best": best,
+        "charts": _history_charts(history, fired) | _evaluation_charts(evaluations, fired, best),
+        "film": film_strip(model / "progress.npy", evaluations, best),
+    }
+
+
+def _table(path: Path, why_empty: str) -> pd.DataFrame | Absent:
+    table = found(path, pd.read_csv, "evaluate")
+    return table if isinstance(table, Absent) or len(table) else Absent(why_empty)
+
+
+def _history_charts(history: pd.DataFrame | Absent, alarms: pd.DataFrame | None) -> Section:
+    lines = {
+        "losses": ({"d_loss": "discriminator", "g_loss": "generator"}, "loss", "Losses of both networks by step"),
+        "confidence": (
+            {"d_real": "D(x), real", "d_fake": "D(G(z)) before D's update", "d_fake_after": "after it"},
+            "mean probability of real",
+            "What the discriminator believes of real and generated images by step",
+        ),
+        "gradients": (
+            {"d_grad_norm": "discriminator", "g_grad_norm": "generator"},
+            "gradient norm",
+            "Gradient norms of both networks by step",
+        ),
+    }
+    drawn: Section = {}
+    for name, (columns, title, description) in lines.items():
+        if isinstance(history, Absent):
+            drawn[name] = history
+        elif missing := [column for column in columns if column not in history]:
+            drawn[name] = Absent(f"the history has no {', '.join(missing)}; dvc repro train logs it")
+        else:
+            domain = (0, 1) if name == "confidence" else None
+            drawn[name] = charts.curves(history, columns, title, description, alarms=alarms, domain=domain)
+    return drawn
+
+
+def _evaluation_charts(evaluations: pd.DataFrame | Absent, alarms: pd.DataFrame | None, best: int | None) -> Section:
+    if isinstance(evaluations, Absent):
+        return {"distance": evaluations, "diversity": evaluations}
+    distance, score = {"domain_fid": "domain FID"}, {"diversity_score": "diversity score", "valid": "valid share"}
+    at = "at each evaluation of the moving average"
+    return {
+        "distance": charts.curves(
+            evaluations,
+            distance,
+            "domain FID",
+            f"Domain FID {at}",
+            alarms=alarms,
+            best=("domain_fid", best) if best else None,
+            points=True,
+            log=True,
+        ),
+        "diversity": charts.curves(
+            evaluations,
+            score,
+            "of 1",
+            f"Diversity score and valid share {at}",
+            alarms=alarms,
+            best=("diversity_score", best) if best else None,
+            domain=(0, 1),
+            points=True,
+        ),
+    }
+
+
+def film_strip(path: Path, evaluations: pd.DataFrame | Absent, best: int | None) -> Section | Absent:
+    """Show fixed latents through training: a row for each, a column for up to 12 evaluations, the best among them."""
+    frames = found(path, np.load, "train")
+    if isinstance(frames, Absent):
+        return frames
+    if isinstance(evaluations, Absent):
+        return evaluations
+    steps = evaluations["step"].tolist()
+    if len(steps) != len(frames):
+        return Absent(f"{path} has {len(frames)} evaluations, the curves {len(steps)}: they are of different runs")
+    chosen = set(np.linspace(0, len(steps) - 1, min(FILM_COLUMNS, len(steps))).round().astype(int).tolist())
+    columns = sorted(chosen | {steps.index(best)} if best in steps else chosen)
+    rows = frames[columns, :FILM_ROWS].swapaxes(0, 1)  # (latents, evaluations, C, H, W)
+    alt = f"{len(rows)} fixed latents, a row each, as generated at {len(columns)} steps of the training"
+    return {
+        "picture": tiled(rows.reshape(-1, *rows.shape[2:]), len(columns), alt),
+        "labels": [f"{steps[column]}" for column in columns],
+        "marked": [steps[column] == best for column in columns],
+    }
