@@ -1,5 +1,7 @@
 """Charts as SVG text, drawn offline by Vega-Lite; they take their ink from the page, so they follow light and dark."""
 
+import re
+import zlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -166,4 +168,8 @@ def _svg(chart: Any, description: str, height: int = HEIGHT) -> str:
     axis = ink | {"domainColor": INK, "tickColor": INK, "gridColor": INK, "gridOpacity": 0.15, "domainOpacity": 0.4}
     sized = sized.configure(font="system-ui, sans-serif").configure_axis(**axis, titleFontWeight="normal")
     sized = sized.configure_legend(**ink, symbolStrokeWidth=3, labelLimit=WIDTH).configure_view(stroke=None)
-    return vl_convert.vegalite_to_svg(sized.to_json())
+    svg = vl_convert.vegalite_to_svg(sized.to_json())
+    # Vega counts its clip paths on from chart to chart: name them so that each chart is the same wherever it is drawn.
+    numbers = {number: str(index) for index, number in enumerate(dict.fromkeys(re.findall(r"\bclip(\d+)", svg)))}
+    prefix = f"clip-{zlib.crc32(description.encode()):08x}-"
+    return re.sub(r"\bclip(\d+)", lambda match: prefix + numbers[match[1]], svg)

@@ -58,11 +58,15 @@ def page_sections(
         "diversity": diversity_section(metrics, train, samples),
         "latent": latent_section(exploration),
         "completion": completion_section(completion, metrics),
-        "provenance": provenance_section(prepared, meta, lock, params),
+        "provenance": provenance_section(
+            params, meta, prepared, lock, [prepared, model, samples, exploration, completion]
+        ),
     }
 
 
-def provenance_section(prepared: Path, meta: Mapping[str, Any], lock: Path, params: Params) -> Section:
+def provenance_section(
+    params: Params, meta: Mapping[str, Any], prepared: Path, lock: Path, inputs: list[Path]
+) -> Section:
     """Tell where the page comes from, in what is the same for every run of one commit."""
     rejected = found(prepared / "rejected.csv", lambda path: pd.read_csv(path, dtype=str), "prepare")
     return {
@@ -70,13 +74,13 @@ def provenance_section(prepared: Path, meta: Mapping[str, Any], lock: Path, para
         "counts": {name: meta[name] for name in ("read", "duplicates_dropped", "rejected")} | meta["counts"],
         "rejected": rejected if isinstance(rejected, Absent) else rejected.head(REJECTED).to_dict("records"),
         "hashes": {"source": meta["source_sha256"]} | meta["sha256"],
-        "inputs": found(lock, lambda path: _tracked(path, prepared.parent), "report"),
+        "inputs": found(lock, lambda path: _tracked(path, inputs), "report"),
         "libraries": {"Python": python_version()} | {name: version(name) for name in LIBRARIES},
     }
 
 
-def _tracked(lock: Path, data: Path) -> list[dict[str, Any]]:
-    """Return what DVC knows of the outputs of stages that lie in the data folder: path, md5 and size."""
+def _tracked(lock: Path, inputs: list[Path]) -> dict[str, str]:
+    """Return the md5 by which DVC knows those inputs that are outputs of its stages."""
     stages = YAML(typ="safe", pure=True).load(lock.read_text(encoding="utf-8"))["stages"]
-    outs = [out for name, stage in stages.items() if name != "report" for out in stage.get("outs", [])]
-    return [out for out in outs if Path(out["path"]).parent == data]
+    md5 = {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", [])}
+    return {path.as_posix(): md5.get(path.as_posix(), "not in the lock") for path in inputs}

@@ -1,0 +1,279 @@
+"""The report in a browser: headless Chromium, without a network."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from ganlib.params import load_params
+from ganlib.report.page import page_sections
+from ganlib.report.parts import render
+from tests.conftest import edit_params, small_params
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
+OPTIONAL = ("metrics", "data/explore", "data/completion", "data/model", "dvc.lock")
+PICTURES = 22  # both grids, film, 2 of pairs, 6 of latent space, 4 for each of 2 equations, 3 of completion
+CHARTS = 7
+needs_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome on the path")
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+
+def figures() -> dict[str, object]:
+    measured: dict[str, object] = {
+        "class_overlap": 0.9,
+        "classes": 3,
+        "classes_covered": 3,
+        "diversity_score": 0.8,
+        "diversity_score_high": 0.85,
+        "diversity_score_low": 0.75,
+        "domain_fid": 1.5,
+        "domain_fid_floor": 0.5,
+        "domain_fid_high": 1.6,
+        "domain_fid_low": 1.4,
+        "domain_fid_over_floor": 3.0,
+        "intra_class_diversity": 0.7,
+        "judge_accuracy": 0.5,
+        "judge_reliable": False,
+        "train_best_step": 400,
+        "train_final_over_best": 1.2,
+        "train_final_step": 2000,
+        "train_published": "best",
+        "train_restored": 1,
+        "valid": 0.6,
+        "valid_heldout": 0.9,
+        "valid_high": 0.7,
+        "valid_low": 0.5,
+    }
+    protocol = {"classes": "judge", "data_sha256": "d" * 64, "draws": 5, "extractor": "judge", "feature_dim": 64}
+    protocol |= {"extractor_sha256": "e" * 64, "generated": 40, "heldout": 12, "neighbours": 5, "reference": 30}
+    return measured | {f"protocol_{key}": value for key, value in (protocol | {"reference_split": "train"}).items()}
+
+
+def write_run(folder: Path, side: int = 16, channels: int = 3) -> None:
+    """Write what the stages before the report would, with random pixels and a training that collapsed."""
+    random = np.random.default_rng(0)
+
+    def pixels(*shape: int) -> np.ndarray:
+        return random.integers(0, 256, (*shape, channels, side, side), np.uint8)
+
+    for name in ("prepared", "model", "samples", "explore", "completion"):
+        (folder / "data" / name).mkdir(parents=True)
+    (folder / "metrics").mkdir()
+    counts, digest = {"train": 30, "heldout": 12}, "f" * 64
+    meta = {
+        "dataset": "noise",
+        "image_size": side,
+        "counts": counts,
+        "read": 45,
+        "duplicates_dropped": 1,
+        "rejected": 2,
+    }
+    meta |= {"source_sha256": digest, "sha256": dict.fromkeys(counts, digest)}
+    (folder / "data/prepared/meta.json").write_text(json.dumps(meta))
+    (folder / "data/prepared/rejected.csv").write_text("file,reason\na.png,truncated\n<b>.png,too small\n")
+    np.save(folder / "data/prepared/train_images.npy", pixels(30).transpose(0, 2, 3, 1))
+    np.save(folder / "data/samples/images.npy", pixels(40))
+    np.save(folder / "data/samples/grid_images.npy", pixels(16))
+    steps = np.arange(100, 2100, 100)
+    np.save(folder / "data/model/progress.npy", pixels(len(steps), 8))
+    history = {"d_loss": 1.1, "g_loss": 0.9, "d_real": 0.6, "d_fake": 0.4, "d_fake_after": 0.3}
+    history |= {"d_grad_norm": 5.0, "g_grad_norm": np.where(steps == 900, np.inf, 2.0)}
+    evaluations = {"domain_fid": np.abs(steps - 400) + 1, "valid": 0.5, "diversity_score": 0.7, "classes_covered": 3}
+    tables = {
+        "history": pd.DataFrame({"step": steps} | history),
+        "evaluations": pd.DataFrame({"step": steps} | evaluations),
+        "alarms": pd.DataFrame(
+            {"step": [900, 1500], "alarm": ["large_gradient", "collapse"], "value": 0.1, "advice": "lower lr"}
+        ),
+        "classes": pd.DataFrame(
+            {
+                "class": ["cat & dog", "owl", "fox"],
+                "real": 0.3,
+                "generated": [0.5, 0.5, 0],
+                "covered": [True, True, False],
+            }
+        ).assign(diversity=[0.9, np.nan, 0], heldout_images=4, judged=[True, False, True]),
+        "confusion": pd.DataFrame({"asked": ["owl", "fox", "owl"], "judged": ["owl", "owl", "cat & dog"]}),
+        "nearest": pd.DataFrame(
+            {"kind": ["generated"] * 8 + ["training"] * 8, "image": range(16), "other": range(8, 24), "distance": 0.5}
+        ).assign(near_duplicate=[True, *[False] * 15]),
+    }
+    for name, table in tables.items():
+        table.to_csv(folder / f"metrics/{name}.csv", index=False)
+    (folder / "metrics/evaluate.json").write_text(json.dumps(figures()))
+    shapes = {
+        "interpolation": (3, 6),
+        "plane": (4, 4),
+        "truncation": (2, 6),
+        "neighbours": (3, 5),
+        "arithmetic": (2, 4),
+    }
+    for name, shape in shapes.items():
+        np.save(folder / f"data/explore/{name}.npy", pixels(*shape))
+    notes = {"truncation": [0.5, 1], "neighbours": ["owl"] * 3, "arithmetic": [["owl", "fox", "owl", "fox"]] * 2}
+    (folder / "data/explore/explore.json").write_text(json.dumps(notes))
+    frames = [Image.fromarray(frame[0]) for frame in pixels(3)]
+    frames[0].save(folder / "data/explore/walk.webp", save_all=True, append_images=frames[1:], lossless=True)
+    scores = {"psnr": 20.0, "psnr_nearest": 15.0, "psnr_mean_fill": 10.0, "l1": 0.1, "l1_nearest": 0.2}
+    scores |= {"l1_mean_fill": 0.3, "beats_nearest": 0.9}
+    masks = {"centre": scores, "left": scores, "random": scores}
+    (folder / "metrics/complete.json").write_text(json.dumps(masks | {"images": 8, "source": "held-out"}))
+    for name in masks:
+        np.savez(
+            folder / f"data/completion/{name}.npz",
+            **{kind: pixels(8) for kind in ("original", "masked", "completed", "nearest", "mean")},
+        )
+    (folder / "dvc.lock").write_text("stages:\n  train:\n    outs:\n    - path: data/model\n      md5: 12ab.dir\n")
+    (folder / "params.yaml").write_text(edit_params(small_params(), {"sample.grid": "4", "data.channels": "3"}))
+
+
+def build(folder: Path) -> tuple[str, str]:
+    """Return the page and its Markdown twin."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        data = Path("data")
+        sections = page_sections(
+            load_params(),
+            prepared=data / "prepared",
+            model=data / "model",
+            samples=data / "samples",
+            exploration=data / "explore",
+            completion=data / "completion",
+            metrics=Path("metrics"),
+            lock=Path("dvc.lock"),
+        )
+    return render("page.html.jinja", sections), render("report.md.jinja", sections)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    write_run(folder)
+    (folder / "page.html").write_text(build(folder)[0], encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bare(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Leave of a run only the prepared images and the samples."""
+    folder = tmp_path_factory.mktemp("bare") / "run"
+    shutil.copytree(run, folder)
+    for name in OPTIONAL:
+        path = folder / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    (folder / "page.html").write_text(build(folder)[0], encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["playwright.Browser"]:
+    with playwright.sync_playwright() as started:
+        chromium = started.chromium.launch(executable_path=BROWSER, args=["--no-sandbox", "--disable-gpu"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def complaints() -> list[str]:
+    return []
+
+
+def opened(
+    browser: "playwright.Browser", folder: Path, complaints: list[str], width: int, scheme: str = "light"
+) -> "playwright.Page":
+    """Open a page; note what it says on the console and asks for outside itself."""
+    page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("request", lambda request: request.url.startswith(("data:", "file:")) or complaints.append(request.url))
+    page.goto((folder / "page.html").as_uri())
+    return page
+
+
+@needs_browser
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_page_fits_and_asks_for_nothing(
+    browser: "playwright.Browser", run: Path, bare: Path, width: int, complaints: list[str]
+):
+    for folder in (run, bare):
+        page = opened(browser, folder, complaints, width)
+        for medium in ("screen", "print"):
+            page.emulate_media(media=medium)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert complaints == []
+
+
+@needs_browser
+def test_every_image_decodes_and_says_what_it_shows(browser: "playwright.Browser", run: Path, complaints: list[str]):
+    page = opened(browser, run, complaints, 1280)
+    images = page.evaluate(
+        "Promise.all([...document.images].map(i => i.decode().then(() => [i.naturalWidth, i.width, i.alt])))"
+    )
+    assert len(images) == PICTURES
+    assert all(natural > 0 and alt for natural, _, alt in images)
+
+
+@needs_browser
+def test_every_chart_has_its_marks(browser: "playwright.Browser", run: Path, complaints: list[str]):
+    page = opened(browser, run, complaints, 1280)
+    marks = "[...document.querySelectorAll('svg')].map(s => [...s.querySelectorAll('.role-mark path')]"
+    counts = page.evaluate(f"{marks}.filter(p => p.getTotalLength() > 0).length)")
+    assert len(counts) == CHARTS and all(counts)
+    assert page.locator("svg", has_text="best").count() == 2
+    rules = page.evaluate(
+        "[...document.querySelectorAll('svg')].map(s => s.querySelectorAll('.mark-rule.role-mark line').length)"
+    )
+    assert len([drawn for drawn in rules if drawn >= 2]) == 5, "two alarms in every chart of the training"
+
+
+@needs_browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_meets_wcag_aa(
+    browser: "playwright.Browser", run: Path, bare: Path, scheme: str, complaints: list[str]
+):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+    for folder in (run, bare):
+        page = opened(browser, folder, complaints, 1280, scheme)
+        tags = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21aa"]}}
+        result = axe.Axe().run(page, options=tags)
+        assert result.violations_count == 0, result.generate_report()
+        assert any(rule["id"] == "color-contrast" for rule in result.response["passes"])
+
+
+def test_what_is_missing_is_absent_with_the_reason(bare: Path):
+    page, markdown = build(bare)
+    assert page.count("<svg") == 0 and page.count("<img") == 2
+    for stage in ("evaluate", "train", "explore", "complete"):
+        assert f"dvc repro {stage} makes it" in page
+    assert "Figures absent: metrics/evaluate.json is not there" in markdown
+    assert '<p class="absent">Absent: .' not in page
+
+
+def test_arithmetic_that_was_not_done_says_why(run: Path, tmp_path: Path):
+    shutil.copytree(run, tmp_path / "run")
+    (tmp_path / "run/data/explore/explore.json").write_text(json.dumps({"arithmetic_absent": "two classes only"}))
+    assert "Absent: two classes only." in build(tmp_path / "run")[0]
+
+
+def test_two_builds_are_the_same_bytes(run: Path):
+    assert build(run) == build(run)
+
+
+def test_names_of_files_are_escaped(run: Path):
+    page = build(run)[0]
+    assert "&lt;b&gt;.png" in page and "<b>.png" not in page and "cat &amp; dog" in page
+
+
+def test_alarms_are_listed_with_advice_in_both_forms(run: Path):
+    for text in build(run):
+        assert "large_gradient" in text and "collapse" in text and "lower lr" in text
+
+
+def test_the_page_stays_small_at_the_default_size_of_images(tmp_path: Path):
+    write_run(tmp_path, side=32, channels=1)
+    assert len(build(tmp_path)[0].encode()) < 5_000_000
