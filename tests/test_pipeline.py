@@ -52,9 +52,14 @@ def test_an_experiment_trains_again_but_prepares_and_judges_not(reproduced: Path
     assert "domain_fid" in run(["dvc", "metrics", "diff"], reproduced).stdout
     assert "lr" in run(["dvc", "params", "diff"], reproduced).stdout
     assert "slow" in run(["dvc", "exp", "show", "--csv"], reproduced).stdout
+    assert "Comparison: " in run([sys.executable, "-m", "stages.report", "compare", "HEAD", "slow"], reproduced).stdout
+    assert "<th>lr</th>" in (reproduced / "report/compare.html").read_text()
     run(["dvc", "plots", "diff", "HEAD"], reproduced)
     page = (reproduced / "dvc_plots/index.html").read_text()
-    assert all(name in page for name in ("d_loss", "d_real", "generated", "judged", "grid.png"))
+    assert all(
+        name in page
+        for name in ("d_loss", "d_real", "generated", "judged", "grid.png", "complete.png", "interpolation.png")
+    )
     run(["git", "restore", "-q", "-SW", "."], reproduced)
     back = run(["dvc", "repro"], reproduced).stdout
     assert "Running stage 'train'" not in back

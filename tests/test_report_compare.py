@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -12,6 +13,7 @@ from ganlib.report.figures import KINDS, best_of, protocol_groups, unlike_protoc
 from ganlib.report.parts import render
 from ganlib.report.revisions import find_commit, read_run
 from tests.conftest import ROOT, run
+from tests.test_report_page import browser, needs_browser, opened  # noqa: F401
 
 FID = next(kind for kind in KINDS if kind.name == "domain_fid")
 VALID = next(kind for kind in KINDS if kind.name == "valid")
@@ -116,3 +118,24 @@ def test_a_folder_outside_git_has_no_revisions(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     with pytest.raises(UserError, match="HEAD: this folder is in no git repository"):
         read_run("HEAD")
+
+
+@needs_browser
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_page_fits_and_meets_wcag_aa(
+    history: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    browser: Any,  # noqa: F811
+    width: int,
+):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+    monkeypatch.chdir(history)
+    runs = [read_run(name) for name in ("HEAD~1", "faster", "icy-bear", "workspace")]
+    (tmp_path / "page.html").write_text(render("compare.html.jinja", comparison_sections(runs)), encoding="utf-8")
+    complaints: list[str] = []
+    page = opened(browser, tmp_path, complaints, width)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width and complaints == []
+    assert page.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
+    result = axe.Axe().run(page, options={"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21aa"]}})
+    assert result.violations_count == 0, result.generate_report()

@@ -51,12 +51,19 @@ def curves(
     )
 
 
-def overlaid(tables: dict[str, pd.DataFrame], column: str, title: str, description: str, *, log: bool = False) -> str:
+def overlaid(
+    tables: dict[str, pd.DataFrame],
+    column: str,
+    title: str,
+    description: str,
+    *,
+    domain: tuple[float, float] | None = None,
+    log: bool = False,
+) -> str:
     """Draw one column of several tables, a line for each by its name."""
     named = [table.assign(series=name, value=table[column]) for name, table in tables.items()]
-    return _lines(
-        pd.concat(named).filter(["step", "series", "value"]), title, description, points=len(named[0]) < 40, log=log
-    )
+    long = pd.concat(named).filter(["step", "series", "value"])
+    return _lines(long, title, description, domain=domain, points=len(named[0]) < 40, dashed=True, log=log)
 
 
 def class_histogram(per_class: pd.DataFrame) -> str:

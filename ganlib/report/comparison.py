@@ -10,10 +10,11 @@ from ganlib.report.figures import KINDS, Kind, best_of, interval_of, protocol_gr
 from ganlib.report.parts import Absent, framed
 from ganlib.report.revisions import Run
 
+SHARE = "of 1"
 CURVES = (
     ("evaluations", "domain_fid", "domain FID", "Domain FID of the moving average, against held-out images"),
-    ("evaluations", "diversity_score", "of 1", "Diversity score of the moving average"),
-    ("evaluations", "valid", "of 1", "Valid share of the moving average"),
+    ("evaluations", "diversity_score", SHARE, "Diversity score of the moving average"),
+    ("evaluations", "valid", SHARE, "Valid share of the moving average"),
     ("history", "d_loss", "loss", "Loss of the discriminator"),
     ("history", "g_loss", "loss", "Loss of the generator"),
     ("history", "d_fake", "mean probability of real", "D(G(z)), what the discriminator believes of generated images"),
@@ -28,7 +29,10 @@ def comparison_sections(runs: Sequence[Run]) -> dict[str, Any]:
     return {
         "runs": runs,
         "absent": [run.metrics.reason for run in runs if isinstance(run.metrics, Absent)],
-        "unlike": unlike_protocols(metrics),
+        "unlike": {
+            key: ["absent" if value is None else value for value in row]
+            for key, row in unlike_protocols(metrics).items()
+        },
         "protocols": [chr(ord("A") + group) for group in groups],
         "ranked": len(set(groups)) < len(groups),
         "params": _differing([run.params for run in runs]),
@@ -69,4 +73,11 @@ def _overlay(runs: Sequence[Run], table: str, column: str, title: str, caption: 
             known[run.name] = values
     if not known:
         return Absent(f"no run has {column} in metrics/{table}.csv")
-    return charts.overlaid(known, column, title, f"{caption}, a line for each run", log=column == "domain_fid")
+    return charts.overlaid(
+        known,
+        column,
+        title,
+        f"{caption}, a line for each run",
+        domain=(0, 1) if title == SHARE else None,
+        log=column == "domain_fid",
+    )
