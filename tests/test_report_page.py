@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,6 @@ OPTIONAL = ("metrics", "data/explore", "data/completion", "data/model", "dvc.loc
 PICTURES = 22  # both grids, film, 2 of pairs, 6 of latent space, 4 for each of 2 equations, 3 of completion
 CHARTS = 7
 needs_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome on the path")
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 
 def figures() -> dict[str, object]:
@@ -171,7 +171,8 @@ def bare(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator["playwright.Browser"]:
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     with playwright.sync_playwright() as started:
         chromium = started.chromium.launch(executable_path=BROWSER, args=["--no-sandbox", "--disable-gpu"])
         yield chromium
@@ -183,9 +184,7 @@ def complaints() -> list[str]:
     return []
 
 
-def opened(
-    browser: "playwright.Browser", folder: Path, complaints: list[str], width: int, scheme: str = "light"
-) -> "playwright.Page":
+def opened(browser: Any, folder: Path, complaints: list[str], width: int, scheme: str = "light") -> Any:
     """Open a page; note what it says on the console and asks for outside itself."""
     page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
     page.on("console", lambda message: complaints.append(message.text))
@@ -197,9 +196,7 @@ def opened(
 
 @needs_browser
 @pytest.mark.parametrize("width", [390, 1280])
-def test_the_page_fits_and_asks_for_nothing(
-    browser: "playwright.Browser", run: Path, bare: Path, width: int, complaints: list[str]
-):
+def test_the_page_fits_and_asks_for_nothing(browser: Any, run: Path, bare: Path, width: int, complaints: list[str]):
     for folder in (run, bare):
         page = opened(browser, folder, complaints, width)
         for medium in ("screen", "print"):
@@ -209,7 +206,7 @@ def test_the_page_fits_and_asks_for_nothing(
 
 
 @needs_browser
-def test_every_image_decodes_and_says_what_it_shows(browser: "playwright.Browser", run: Path, complaints: list[str]):
+def test_every_image_decodes_and_says_what_it_shows(browser: Any, run: Path, complaints: list[str]):
     page = opened(browser, run, complaints, 1280)
     images = page.evaluate(
         "Promise.all([...document.images].map(i => i.decode().then(() => [i.naturalWidth, i.width, i.alt])))"
@@ -219,7 +216,7 @@ def test_every_image_decodes_and_says_what_it_shows(browser: "playwright.Browser
 
 
 @needs_browser
-def test_every_chart_has_its_marks(browser: "playwright.Browser", run: Path, complaints: list[str]):
+def test_every_chart_has_its_marks(browser: Any, run: Path, complaints: list[str]):
     page = opened(browser, run, complaints, 1280)
     marks = "[...document.querySelectorAll('svg')].map(s => [...s.querySelectorAll('.role-mark path')]"
     counts = page.evaluate(f"{marks}.filter(p => p.getTotalLength() > 0).length)")
@@ -233,9 +230,7 @@ def test_every_chart_has_its_marks(browser: "playwright.Browser", run: Path, com
 
 @needs_browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_page_meets_wcag_aa(
-    browser: "playwright.Browser", run: Path, bare: Path, scheme: str, complaints: list[str]
-):
+def test_the_page_meets_wcag_aa(browser: Any, run: Path, bare: Path, scheme: str, complaints: list[str]):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
     for folder in (run, bare):
         page = opened(browser, folder, complaints, 1280, scheme)
@@ -258,6 +253,13 @@ def test_arithmetic_that_was_not_done_says_why(run: Path, tmp_path: Path):
     shutil.copytree(run, tmp_path / "run")
     (tmp_path / "run/data/explore/explore.json").write_text(json.dumps({"arithmetic_absent": "two classes only"}))
     assert "Absent: two classes only." in build(tmp_path / "run")[0]
+
+
+def test_a_heavy_animation_stays_outside(run: Path, tmp_path: Path):
+    shutil.copytree(run, tmp_path / "run")
+    with (tmp_path / "run/data/explore/walk.webp").open("ab") as file:
+        file.write(bytes(2_000_000))
+    assert "open data/explore/walk.webp" in build(tmp_path / "run")[0]
 
 
 def test_two_builds_are_the_same_bytes(run: Path):

@@ -9,6 +9,8 @@ import numpy as np
 from ganlib.files import read_json
 from ganlib.report.parts import Absent, Picture, found, framed, tiled
 
+HEAVIEST = 1_500_000
+"""Bytes of the largest animation that a page carries."""
 COMPLETED = 8
 """Completed images that are shown of each mask."""
 
@@ -28,6 +30,8 @@ def latent_section(folder: Path) -> Section:
     notes = found(folder / "explore.json", read_json, "explore")
     told: Mapping[str, Any] = {} if isinstance(notes, Absent) else notes
     walk = found(folder / "walk.webp", Path.read_bytes, "explore")
+    if not isinstance(walk, Absent) and len(walk) > HEAVIEST:
+        walk = Absent(f"it has {len(walk) / 1e6:.1f} MB; open {folder / 'walk.webp'}")
     return {
         "interpolation": picture("interpolation", "{0} rows of {1} images, each from one latent to another"),
         "plane": picture("plane", "{0} by {1} images on a plane through latent space"),

@@ -14,9 +14,7 @@ from PIL import Image
 GAP = 2
 """Transparent pixels between images."""
 SHARP = 32
-"""Side up to which images are shown pixel by pixel; larger ones are smoothed where the browser resizes them."""
-LOSSLESS = 64
-"""Side up to which images are packed without loss, so that a page stays within a few megabytes."""
+"""Side up to which images are packed without loss and shown pixel by pixel; pages of larger ones would grow heavy."""
 
 Contents = TypeVar("Contents")
 Images = NDArray[np.uint8]
@@ -51,7 +49,7 @@ def tiled(images: Images, columns: int, alt: str) -> Picture:
     canvas = tiles.reshape(rows * tiles.shape[1], columns * tiles.shape[3], channels + 1)[:-GAP, :-GAP]
     image = Image.fromarray(np.ascontiguousarray(canvas), "LA" if channels == 1 else "RGBA")
     buffer = io.BytesIO()
-    image.save(buffer, "WEBP", lossless=side <= LOSSLESS, quality=85, method=4)
+    image.save(buffer, "WEBP", lossless=side <= SHARP, quality=85, method=4)
     return Picture(data_uri(buffer.getvalue(), "webp"), alt, *image.size, side <= SHARP)
 
 
