@@ -53,6 +53,11 @@ def test_the_unsteady_scores_of_a_generator_that_has_learnt_nothing_yet_are_no_c
     assert raised(rows(), [0.0, 0.2, 0.0]) == []
 
 
+def test_a_generator_that_is_not_diverse_after_some_evaluations_raises_the_alarm():
+    assert raised(rows(), [0.0, 0.1, 0.0, 0.2, 0.1]) == ["not_diverse"]
+    assert raised(rows(), [0.0, 0.1, 0.0, 0.2]) == raised(rows(), [0.0, 0.1, 0.3, 0.2, 0.2]) == []
+
+
 def test_a_discriminator_that_has_nothing_left_to_learn_raises_the_alarm():
     assert raised(rows(d_loss=0.33), smallest=0.325) == ["discriminator_wins"]
     assert raised(rows(d_loss=0.33)[1:], smallest=0.325) == []

@@ -11,6 +11,8 @@ COLLAPSED = 0.5
 """Share of its best value that the diversity score falls under when a generator has collapsed."""
 DIVERSE = 0.3
 """Diversity score that a generator must have reached before its fall is one."""
+SLOW_EVALUATIONS = 5
+"""Evaluations by which a generator should have reached it."""
 LARGEST_GRADIENT = 100
 STUCK_ROWS = 10
 """Rows of the history over which losses must stand still, or a gradient norm be large."""
@@ -47,6 +49,12 @@ def collapse(figures: Figures) -> float | None:
     scores = [row["diversity_score"] for row in figures.evaluations]
     fallen = scores and max(scores) >= DIVERSE and scores[-1] < COLLAPSED * max(scores)
     return scores[-1] if fallen else None
+
+
+def not_diverse(figures: Figures) -> float | None:
+    """Return the diversity score when none of the last evaluations has reached that of a generator that can fall."""
+    scores = [row["diversity_score"] for row in figures.evaluations[-SLOW_EVALUATIONS:]]
+    return scores[-1] if len(scores) == SLOW_EVALUATIONS and max(scores) < DIVERSE else None
 
 
 def discriminator_wins(figures: Figures) -> float | None:
@@ -92,6 +100,12 @@ EVALUATION_ALARMS = (
         collapse,
         "the diversity score has fallen under half of its best: the generator repeats itself",
         "lower lr, raise loss.r1 or train.translation, or set train.on_collapse to restore_best",
+    ),
+    Alarm(
+        "not_diverse",
+        not_diverse,
+        "the generator has not become diverse: it makes a few images, or none like the real ones",
+        "lower lr, set model.g_norm and d_norm to batch, or raise steps; train.evaluate_count should be 100 a class",
     ),
 )
 """Looked at with every evaluation."""
