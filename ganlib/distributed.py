@@ -35,6 +35,7 @@ PATIENCE = 5
 """Seconds that a process whose peers are gone gives the launcher to say which, and to end it."""
 
 Value = TypeVar("Value")
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def is_launched() -> bool:
@@ -192,13 +193,14 @@ class SyncBatchNorm(_BatchNorm):
         self.num_batches_tracked += 1
 
 
-def synchronise(network: nn.Module) -> None:
-    """Let every batch norm of a network see the batches of all processes."""
+def synchronise(network: Network) -> Network:
+    """Let every batch norm of a network see the batches of all processes; return the network."""
     if processes() == 1:
-        return
+        return network
     for module in network.modules():
         for name, child in module.named_children():
             if isinstance(child, _BatchNorm):
                 synced = SyncBatchNorm(child.num_features, child.eps, child.momentum)
                 synced.load_state_dict(child.state_dict())
-                setattr(module, name, synced.to(next(child.parameters()).device))
+                setattr(module, name, synced)
+    return network

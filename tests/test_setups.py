@@ -30,9 +30,9 @@ def commands(text: str) -> list[dict[str, str]]:
 
 
 def applied(changes: dict[str, str], folder: Path) -> Params:
-    """Check params.yaml with the changes, a list of values by its first."""
+    """Check params.yaml with the changes, a sweep's list of values by its first."""
     path = folder / "params.yaml"
-    single = {key: value.split(",")[0] for key, value in changes.items()}
+    single = {key: value if value.startswith("[") else value.split(",")[0] for key, value in changes.items()}
     path.write_text(edit_params((ROOT / "params.yaml").read_text(encoding="utf-8"), single))
     return load_params(path)
 

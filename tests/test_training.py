@@ -28,6 +28,7 @@ from ganlib.networks.judge import ROTATIONS, Judge
 from ganlib.networks.weights import save_network
 from ganlib.params import DCGAN_SIZES, Params, load_params
 from ganlib.seeding import random_generator, resolve_device, seeded_weights
+from ganlib.training.inputs import Inputs
 from ganlib.training.loop import train_gan
 from ganlib.training.recipe import lr_factor, recipe_at, recipe_of
 from ganlib.training.state import BatchOrder, Training, build_gan, start_training
@@ -353,7 +354,10 @@ def go_on(training: Training, images: torch.Tensor, params: Params, labels: torc
     with seeded_weights(0, "judge"):
         judge = Judge(image_size=8, channels=1, class_names=ROTATIONS).eval()
     counts = [] if labels is None else labels.bincount().tolist()
-    watch = build_watch(judge, images.numpy(), images.numpy(), params, CPU, counts)
+    configs = {"generator": {"class_counts": counts}}
+    heldout = images.numpy()
+    inputs = Inputs(images=images, labels=labels, heldout=heldout, judge=judge, configs=configs, digests=[])
+    watch = build_watch(inputs, params, CPU)
     quiet: Any = {"report": lambda row: None, "checkpoint": lambda training: None}
     train_gan(training, images, params, CPU, labels=labels, watch=watch, warn=warnings.append, **quiet)
     return warnings

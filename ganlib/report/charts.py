@@ -154,8 +154,8 @@ def _scales(values: NDArray[np.float64], domain: tuple[float, float] | None, log
         ticks = [step * 10.0**power for power in range(-9, 10) for step in (1, 2, 5)]
         shown = [tick for tick in ticks if 0.8 * low <= tick <= 1.25 * high]
         scale = alt.Scale(type="log", domain=[0.8 * low, 1.25 * high])
-        return scale, alt.Axis(values=shown, format="~g")
-    return alt.Scale(domain=list(domain)) if domain else alt.Scale(zero=True), alt.Axis(tickCount=5, format="~g")
+        return scale, alt.Axis(values=shown, format="~f")
+    return alt.Scale(domain=list(domain)) if domain else alt.Scale(zero=True), alt.Axis(tickCount=5, format="~f")
 
 
 def _names(order: Sequence[str]) -> alt.Axis:

@@ -1,6 +1,5 @@
 """Watching a training: how good and how diverse the generator is by now, and the same few images again and again."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +19,7 @@ from ganlib.networks.judge import ROTATIONS, Judge
 from ganlib.params import Params
 from ganlib.sampling import generate
 from ganlib.seeding import random_generator
+from ganlib.training.inputs import Inputs
 
 REAL_IMAGES = 5000
 """Most training images, and most held-out ones, that a training is watched with."""
@@ -70,25 +70,16 @@ def judge_spread(judge: Judge, own: Images, device: torch.device) -> Labelled:
     return Labelled(features=together(judged.features), classes=together(judged.classes))
 
 
-def build_watch(
-    judge: Judge,
-    train: Images,
-    heldout: Images,
-    params: Params,
-    device: torch.device,
-    class_counts: Sequence[int] = (),
-) -> Watch:
-    """Take the features of up to 5,000 real (N, C, H, W) images of each split, and draw the latents.
-
-    For a conditional generator, labels are drawn by `class_counts`, the training images of each class.
-    """
+def build_watch(inputs: Inputs, params: Params, device: torch.device) -> Watch:
+    """Take the features of up to 5,000 real images of each split, and draw latents, with labels if there are any."""
+    judge = inputs.judge
     random = np.random.default_rng(random_generator(params.seed, "watch/real").initial_seed())
 
     def describe(images: Images) -> Labelled:
         chosen = np.sort(random.permutation(len(images))[:REAL_IMAGES])
         return judge_spread(judge, images[np.array_split(chosen, processes())[rank()]], device)
 
-    described = describe(train), describe(heldout)
+    described = describe(inputs.images.numpy()), describe(inputs.heldout)
     class_names = [] if judge.class_names == ROTATIONS else judge.class_names
     reference = build_reference(*described, class_names, neighbours=NEIGHBOURS, bins=BINS, random=random)
     latent_random = random_generator(params.seed, "watch/latents")
@@ -98,7 +89,7 @@ def build_watch(
         reference=reference,
         heldout=fit_gaussian(described[1].features),
         latents=draw_latents(count, model.latent_dim, latent_random, model.latents),
-        labels=draw_classes(count, class_counts, latent_random) if class_counts else None,
+        labels=draw_classes(count, inputs.class_counts, latent_random) if inputs.class_counts else None,
         seed=params.seed,
         device=device,
         protocol={"protocol_train_generated": count, "protocol_train_heldout": len(described[1].features)},
