@@ -41,9 +41,12 @@ def samples(
         describe_images,
         load_extractor,
         notes_on,
+        notes_on_judge,
     )
+    from ganlib.metrics.judging import asked_and_judged
     from ganlib.metrics.order import content_order
     from ganlib.metrics.reference import load_reference
+    from ganlib.metrics.repetition import in_order_given
     from ganlib.metrics.summary import evaluate
     from ganlib.networks.judge import check_judge, load_judge
     from ganlib.seeding import pin_arithmetic, random_generator, resolve_device
@@ -67,31 +70,19 @@ def samples(
         subsets=params.evaluate.subsets,
         random=np.random.default_rng(random_generator(params.seed, "evaluate/draws").initial_seed()),
     )
-    order = content_order(images)
-    agreement, table = {}, pd.read_csv(reference / "confusion.csv", dtype=str, keep_default_na=False)
-    if (generated / "labels.npy").is_file():  # a conditional model was asked for these classes
-        asked = np.load(generated / "labels.npy")[order]
-        names = np.array(network.class_names)
-        table = pd.DataFrame({"asked": names[asked], "judged": names[described.classes]})
-        agreement = {"class_agreement": float((asked == described.classes).mean())}
+    order, labels = content_order(images), generated / "labels.npy"
+    table, agreement = pd.read_csv(reference / "confusion.csv", dtype=str, keep_default_na=False), {}
+    if labels.is_file():  # a conditional model was asked for these classes
+        table = asked_and_judged(np.load(labels)[order], described, network)
+        agreement = {"class_agreement": float(np.mean(table["asked"].to_numpy() == table["judged"].to_numpy()))}
     protocol |= {"protocol_generated": len(images), "protocol_draws": params.evaluate.draws}
-    bar = params.evaluate.min_judge_accuracy
-    notes = notes_on(protocol) | {"judge_reliable": heldout["judge_accuracy"] >= bar}
-    if not notes["judge_reliable"]:
-        accuracy = f"{heldout['judge_accuracy']:.3f} on held-out images, under evaluate.min_judge_accuracy = {bar}"
-        print(f"WARNING: the judge's accuracy is {accuracy}: do not rely on these figures", file=sys.stderr)
-        print("Raise evaluate.judge_epochs, or give more images", file=sys.stderr)
+    notes = notes_on(protocol) | notes_on_judge(heldout["judge_accuracy"], params.evaluate.min_judge_accuracy)
     trained = read_json(model / "training.json")
     write_json(metrics, rounded(result.metrics | agreement) | trained | notes | protocol)
-    with whole_file(classes) as partial:
-        result.per_class.to_csv(partial, index=False, float_format="%.6g")
-    pairs = result.nearest.assign(image=order[result.nearest["image"]])
-    ours = pairs["kind"] == "generated"
-    pairs.loc[ours, "other"] = order[pairs.loc[ours, "other"]]
-    with whole_file(nearest) as partial:
-        pairs.to_csv(partial, index=False, float_format="%.6g")
-    with whole_file(confusion) as partial:
-        table.to_csv(partial, index=False)
+    tables = {classes: result.per_class, nearest: in_order_given(result.nearest, order), confusion: table}
+    for path, content in tables.items():
+        with whole_file(path) as partial:
+            content.to_csv(partial, index=False, float_format="%.6g")
     for name in ("history.csv", "evaluations.csv", "alarms.csv"):
         with whole_file(curves / name) as partial:
             partial.write_bytes((model / name).read_bytes())

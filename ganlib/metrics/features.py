@@ -75,6 +75,15 @@ def notes_on(protocol: Mapping[str, Any]) -> dict[str, Any]:
     return {"undersampled": count < INCEPTION_FEATURES}
 
 
+def notes_on_judge(accuracy: float, bar: float) -> dict[str, Any]:
+    """Return the mark of a judge whose held-out accuracy is under `evaluate.min_judge_accuracy`; warn on stderr."""
+    if accuracy < bar:
+        told = f"{accuracy:.3f} on held-out images, under evaluate.min_judge_accuracy = {bar}"
+        print(f"WARNING: the judge's accuracy is {told}: do not rely on these figures", file=sys.stderr)
+        print("Raise evaluate.judge_epochs, or give more images", file=sys.stderr)
+    return {"judge_reliable": accuracy >= bar}
+
+
 def check_protocol(ours: Mapping[str, Any], theirs: Mapping[str, Any], folder: Path) -> None:
     """Raise UserError unless the reference in a folder was made by this extractor."""
     unlike = [key for key, value in ours.items() if theirs.get(key) != value]

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 
@@ -37,6 +38,12 @@ def judge_confusion(
         return labels, judge_images(judge, images, device).classes
     turned, rotations = four_rotations(torch.from_numpy(np.array(images)))
     return rotations.numpy(), judge_images(judge, turned.numpy(), device).classes
+
+
+def asked_and_judged(asked: NDArray[np.int64], judged: Labelled, judge: Judge) -> pd.DataFrame:
+    """Return a row per image: the name of the class that was asked for, (N,), and of what the judge takes it for."""
+    names = np.array(judge.class_names)
+    return pd.DataFrame({"asked": names[asked], "judged": names[judged.classes]})
 
 
 def batches(images: Images, size: int, device: torch.device) -> Iterator[torch.Tensor]:

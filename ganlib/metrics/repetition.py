@@ -77,3 +77,9 @@ def nearest_pairs(features: Features, train: Features, to_train: Features, near:
 
 def _count_within(features: Features, near: float) -> int:
     return sum(int(np.count_nonzero(squared <= near**2)) for _, squared in squared_distances(features, features))
+
+
+def in_order_given(nearest: pd.DataFrame, order: NDArray[np.int64]) -> pd.DataFrame:
+    """Return a table of nearest images with generated ones by their index before they were sorted into `order`."""
+    ours, other = nearest["kind"] == "generated", nearest["other"].to_numpy()
+    return nearest.assign(image=order[nearest["image"].to_numpy()], other=np.where(ours, order[other * ours], other))
