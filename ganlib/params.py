@@ -181,7 +181,7 @@ class TrainParams(Section):
     evaluate_every: Annotated[Int, Field(ge=1)]
     """Steps between two evaluations of the moving average by the judge, from which the best weights are chosen."""
     evaluate_count: Annotated[Int, Field(ge=100)]
-    """Images generated for each of them."""
+    """Images generated for each of them; with fewer than 100 a class, their diversity is noise."""
     on_collapse: Literal["warn", "stop", "restore_best"]
     """At a collapse: go on, `stop`, or go back to the best weights with half the learning rate, up to three times."""
     distributed: Annotated[Int, Field(ge=1, le=4096)]

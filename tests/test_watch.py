@@ -134,6 +134,15 @@ def test_weights_that_are_lost_end_the_training_with_the_best_or_with_an_error()
         go_on(training, images, params)
 
 
+def test_weights_that_are_lost_can_be_restored_from_the_best():
+    training, images, params = start(1, evaluate_every=1, on_collapse="restore_best")
+    past(training)
+    training.gan.generator.get_parameter("to_image.weight").data.fill_(math.nan)
+    go_on(training, images, params)
+    assert training.step == params.steps and training.restored >= 1
+    assert all(weight.isfinite().all() for weight in training.gan.generator.parameters())
+
+
 @pytest.mark.parametrize("which", ["best", "final"])
 def test_the_published_generator_is_the_best_or_the_last(tmp_path: Path, which: str):
     training, images, params = start(1, evaluate_every=1)

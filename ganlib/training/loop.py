@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from ganlib.augment import flip
-from ganlib.distributed import averaged
+from ganlib.distributed import averaged, processes
 from ganlib.ema import decay_for, update_ema
 from ganlib.errors import UserError
 from ganlib.images import to_unit_range
@@ -82,7 +82,7 @@ def train_gan(
             training.history.append({"step": step, **measure(result, training.gan)})
             report(training.history[-1])
             raise_alarms(training, LOG_ALARMS, params, warn)
-        if evaluates and not training.active["not_finite"]:
+        if evaluates and not training.active.get("not_finite"):  # absent after a return to the best weights
             evaluate(training, watch)
             raise_alarms(training, EVALUATION_ALARMS, params, warn)
         if training.ended:
@@ -95,8 +95,8 @@ def train_gan(
 
 
 def stepper(gan: Gan, device: torch.device) -> Callable[[Sequence[Batch], Recipe], StepResult]:
-    """Return what takes a step: a GPU repeats it as a graph."""
-    return GraphedStep(gan, device) if device.type == "cuda" else partial(train_step, gan)
+    """Return what takes a step: a single GPU repeats it as a graph."""
+    return GraphedStep(gan, device) if device.type == "cuda" and processes() == 1 else partial(train_step, gan)
 
 
 def evaluate(training: Training, watch: Watch) -> None:
