@@ -1,10 +1,6 @@
-"""Compare our training step with PyTorch's DCGAN example's: python -m benchmarks.step.
+"""Compare our training step with PyTorch's DCGAN example's: python -m benchmarks.step."""
 
-Both run in this process in turn; the figure is the median of the passes' ratios, of images per second.
-"""
-
-import subprocess
-import sys
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -15,7 +11,7 @@ from torch.nn.functional import conv2d
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import example
-from benchmarks.clock import compare, peak_mebibytes, seconds
+from benchmarks.clock import Work, compare
 from ganlib.latent import draw_latents
 from ganlib.losses import LOSSES
 from ganlib.networks.blocks import first_size, layer_widths
@@ -28,8 +24,6 @@ from ganlib.training.step import Recipe, draw_batch, train_step
 
 CPU = torch.device("cpu")
 WIDTH = 64
-SECONDS = 2.0
-"""What the example's share of a pass takes, about."""
 
 
 class Case(NamedTuple):
@@ -59,12 +53,16 @@ GPU_CASES = [
     Case(64, 3, 128, True, "4", "8"),
     Case(64, 3, 1024, True, "15% of the peak", "30% of the peak"),
 ]
-MEMORY_CASE = CASES[0]
-
-Step = Callable[[torch.Tensor], object]
 
 
-def our_step(case: Case, device: torch.device) -> Step:
+class Side(NamedTuple):
+    generator: nn.Module
+    """Of latents (N, LATENT_DIM)"""
+    step: Callable[[torch.Tensor], object]
+    """Trains on images (N, C, H, W) in [-1, 1]."""
+
+
+def our_side(case: Case, device: torch.device, seed: int = 0) -> Side:
     """Return a step as `train` takes it, without R1 and augmentation, which the example has not."""
     sizes: dict[str, Any] = {"width": WIDTH, "image_size": case.image_size, "channels": case.channels}
     sizes["kernel_size"] = case.kernel_size
@@ -84,7 +82,7 @@ def our_step(case: Case, device: torch.device) -> Step:
         noise=0,
         bf16=case.bf16,
     )
-    random = torch.Generator().manual_seed(0)
+    random = torch.Generator().manual_seed(seed)
     prepare_arithmetic("auto", device)
     take_step = GraphedStep(gan, device) if device.type == "cuda" else partial(train_step, gan)
 
@@ -93,20 +91,27 @@ def our_step(case: Case, device: torch.device) -> Step:
         latents = draw_latents(len(images), example.LATENT_DIM, random)
         take_step([draw_batch(images, latents, (None, None), recipe, random)], recipe)
 
-    return step
+    return Side(generator, step)
 
 
-def example_step(case: Case, device: torch.device) -> Step:
+def example_side(case: Case, device: torch.device) -> Side:
     first, widths = first_size(case.image_size), layer_widths(WIDTH, case.image_size)
     activation = nn.ELU if case.activation == "elu" else partial(nn.LeakyReLU, 0.2, inplace=True)
     net_g = example.generator(widths, first, case.channels, case.kernel_size)
     net_d = example.discriminator(widths, first, case.channels, case.kernel_size, activation)
-    return example.step_of(net_g, net_d, device)
+    of_latents = nn.Sequential(nn.Unflatten(1, (example.LATENT_DIM, 1, 1)), net_g)
+    return Side(of_latents, example.step_of(net_g, net_d, device))
 
 
-def flops(step: Step, images: torch.Tensor) -> int:
+def stepping(side: Callable[[Case, torch.device], Side], case: Case, device: torch.device) -> Work:
+    """Prepare one step of a side, on the same images again and again."""
+    images = torch.rand(case.batch_size, case.channels, case.image_size, case.image_size).to(device) * 2 - 1
+    return partial(side(case, device).step, images)
+
+
+def flops(step: Work) -> int:
     with FlopCounterMode(display=False) as counter:
-        step(images)
+        step()
     return counter.get_total_flops()
 
 
@@ -120,52 +125,31 @@ def peaks(dtype: torch.dtype, device: torch.device) -> tuple[float, float]:
         lambda: conv2d(maps, weight, padding=1): 2 * maps.numel() * weight[0].numel(),
         lambda: a @ b: 2 * size**3,
     }
-    return tuple(work / min(seconds(lambda do=do: finish(do)) for _ in range(20)) for do, work in works.items())  # pyright: ignore[reportReturnType]
+    return tuple(work / min(seconds(do) for _ in range(20)) for do, work in works.items())  # pyright: ignore[reportReturnType]
 
 
-def finish(work: Callable[[], object]) -> None:
-    """Do a piece of work and wait for the device."""
+def seconds(work: Work) -> float:
+    start = time.perf_counter()
     work()
     if torch.cuda.is_available():
         torch.cuda.synchronize()
+    return time.perf_counter() - start
 
 
 def run(case: Case, device: torch.device, peak: float) -> None:
-    """Print a row: ratio with its spread, both sides' images per second and FLOPs, and our share of the peak."""
-    images = torch.rand(case.batch_size, case.channels, case.image_size, case.image_size).to(device) * 2 - 1
-    theirs, ours = (make(case, device) for make in (example_step, our_step))
-    works = flops(theirs, images), flops(ours, images)
-    steps = max(2, round(SECONDS / seconds(lambda: finish(lambda: theirs(images)))))
-
-    def repeat(step: Step) -> Callable[[], None]:
-        return lambda: finish(lambda: [step(images) for _ in range(steps)])
-
-    compared = compare(repeat(theirs), repeat(ours))
-    speeds = [steps * case.batch_size / spent for spent in (compared.theirs, compared.ours)]
-    share = works[1] * steps / compared.ours / peak
+    """Print a row: ratio with its spread, both sides' images per second, FLOPs and memory, our share of the peak."""
+    makes = [partial(stepping, side, case, device) for side in (example_side, our_side)]
+    theirs, ours = (flops(make()) for make in makes)
+    compared = compare(*makes)
+    speeds = compared.per_second(case.batch_size)
+    share = ours * speeds[1] / case.batch_size / peak
     print(f"| {case} | {case.must} | {case.aim} | {compared} | {speeds[0]:.0f} | {speeds[1]:.0f} ", end="")
-    print(f"| {works[0] / 1e9:.0f} | {works[1] / 1e9:.0f} | {share:.0%} |", flush=True)
-
-
-def memory(side: str) -> None:
-    """Print the peak of five steps in this process; called in a process of its own."""
-    case = MEMORY_CASE
-    step = {"ours": our_step, "example": example_step}[side](case, CPU)
-    images = torch.rand(case.batch_size, case.channels, case.image_size, case.image_size) * 2 - 1
-    for _ in range(5):
-        step(images)
-    print(peak_mebibytes())
-
-
-def memory_of(side: str) -> int:
-    line = [sys.executable, "-m", "benchmarks.step", "memory", side]
-    return int(subprocess.run(line, check=True, capture_output=True, text=True).stdout)
+    print(f"| {theirs / 1e9:.0f} | {ours / 1e9:.0f} | {share:.0%} ", end="")
+    print(f"| {compared.mebibytes[0]} | {compared.mebibytes[1]} |", flush=True)
 
 
 def main() -> None:
     pin_arithmetic(torch.get_num_threads())
-    if sys.argv[1:2] == ["memory"]:
-        return memory(sys.argv[2])
     devices = [CPU, torch.device("cuda")] if torch.cuda.is_available() else [CPU]
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, width {WIDTH}")
     measured: dict[tuple[str, bool], float] = {}
@@ -174,17 +158,15 @@ def main() -> None:
             convolution, product = peaks(dtype, device)
             measured[device.type, dtype == torch.bfloat16] = max(convolution, product)
             print(f"{device} {dtype}: convolution {convolution / 1e9:.0f}, product {product / 1e9:.0f} GFLOP/s")
-    print("| step | must | aim | ratio (spread) | example images/s | ours | example GFLOP | ours | of the peak |")
-    print("|---|---|---|---|---|---|---|---|---|")
+    print("| step | must | aim | ratio (spread) | images/s: example | ours | GFLOP | ours | of the peak | MiB | ours |")
+    print("|---|---|---|---|---|---|---|---|---|---|---|")
     for case in CASES:
         run(case, CPU, measured["cpu", case.bf16])
     for case in GPU_CASES:
         if len(devices) > 1:
             run(case, devices[1], measured["cuda", case.bf16])
         else:
-            print(f"| GPU, {case} | {case.must} | {case.aim} | not run: no GPU | | | | | |")
-    theirs, ours = memory_of("example"), memory_of("ours")
-    print(f"peak memory, {MEMORY_CASE}: example {theirs} MiB, ours {ours} MiB")
+            print(f"| GPU, {case} | {case.must} | {case.aim} | not run: no GPU | | | | | | | |")
 
 
 if __name__ == "__main__":
