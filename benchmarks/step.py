@@ -16,9 +16,9 @@ from ganlib.latent import draw_latents
 from ganlib.losses import LOSSES
 from ganlib.networks.blocks import first_size, layer_widths
 from ganlib.networks.dcgan import Discriminator, Generator
+from ganlib.precision import prepare_arithmetic
 from ganlib.seeding import pin_arithmetic
 from ganlib.training.graph import GraphedStep
-from ganlib.training.precision import prepare_arithmetic
 from ganlib.training.state import build_gan
 from ganlib.training.step import Recipe, draw_batch, train_step
 

@@ -195,6 +195,8 @@ class SampleParams(Section):
     """Generator to draw from: the published one, or that of the best evaluation or of the last step."""
     ema: Annotated[bool, Field(strict=True)]
     """Whether it is the moving average of the weights, or for `best` and `final` the weights themselves."""
+    precision: Literal["fp32", "bf16"]
+    """Arithmetic of the generator; `bf16` rounds pixels otherwise, by a level or two."""
     files: Literal["none", "png", "zip"]
     """Single images besides the packed array: `png` files in a folder, or in a `zip`."""
     count: Annotated[Int, Field(ge=100)]

@@ -5,6 +5,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from ganlib.distributed import part, together
 from ganlib.images import to_pixels
 
 BATCH_SIZE = 64
@@ -13,13 +14,19 @@ BATCH_SIZE = 64
 
 @torch.inference_mode()
 def generate(
-    generator: nn.Module, latents: torch.Tensor, device: torch.device, labels: torch.Tensor | None = None
+    generator: nn.Module,
+    latents: torch.Tensor,
+    device: torch.device,
+    labels: torch.Tensor | None = None,
+    bf16: bool = False,
 ) -> NDArray[np.uint8]:
     """Return (N, C, H, W) uint8 images of latents (N, latent_dim), for a conditional generator with labels (N,).
 
-    The generator must be in evaluation mode.
+    The generator must be in evaluation mode. Each process makes its part, and all return the whole.
     """
     generator.to(device)
-    inputs = [latents] if labels is None else [latents, labels]
+    inputs = [part(latents)] if labels is None else [part(latents), part(labels)]
     batches = zip(*(tensor.to(device).split(BATCH_SIZE) for tensor in inputs), strict=True)
-    return np.concatenate([to_pixels(generator(*batch)).cpu().numpy() for batch in batches])
+    with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+        images = [to_pixels(generator(*batch)).cpu().numpy() for batch in batches]
+    return together(np.concatenate(images))

@@ -34,7 +34,9 @@ def samples(
     import numpy as np
     import pandas as pd
 
+    from ganlib.distributed import rank
     from ganlib.files import read_json, rounded, whole_file, write_json
+    from ganlib.launch import joined, processes_here, relaunched
     from ganlib.metrics.features import (
         check_images,
         check_protocol,
@@ -51,8 +53,11 @@ def samples(
     from ganlib.networks.judge import check_judge, load_judge
     from ganlib.seeding import pin_arithmetic, random_generator, resolve_device
 
-    pin_arithmetic(params.threads)
     device = resolve_device(params.device)
+    processes = processes_here(params.train.distributed, device)
+    if relaunched(processes, "stages.evaluate"):
+        return
+    pin_arithmetic(params.threads)
     images, weights = np.load(generated / "images.npy", mmap_mode="r"), params.evaluate.inception_weights
     check_images(images, f"{generated / 'images.npy'}")
     network = load_judge(judge)
@@ -60,7 +65,10 @@ def samples(
     extractor = load_extractor(params.evaluate.extractor, judge, Path(weights) if weights else None)
     protocol, heldout = read_json(reference / "protocol.json"), read_json(reference / "heldout.json")
     check_protocol(extractor.protocol, protocol, reference)
-    described = describe_images(images, extractor, device)
+    with joined(processes, device) as own_device:
+        described = describe_images(images, extractor, own_device)
+        if rank() != 0:
+            return
     result = evaluate(
         described,
         load_reference(reference),

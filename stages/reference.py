@@ -21,7 +21,9 @@ def main(
     import pandas as pd
 
     from ganlib.datasets.packed import read_meta, read_split
+    from ganlib.distributed import rank
     from ganlib.files import rounded, whole_folder, write_json
+    from ganlib.launch import joined, processes_here, relaunched
     from ganlib.metrics.features import check_images, describe_images, load_extractor
     from ganlib.metrics.judging import judge_confusion
     from ganlib.metrics.reference import build_reference, save_reference
@@ -29,8 +31,11 @@ def main(
     from ganlib.networks.judge import check_judge, load_judge
     from ganlib.seeding import pin_arithmetic, random_generator, resolve_device
 
-    pin_arithmetic(params.threads)
     device = resolve_device(params.device)
+    processes = processes_here(params.train.distributed, device)
+    if relaunched(processes, "stages.reference"):
+        return
+    pin_arithmetic(params.threads)
     random = np.random.default_rng(random_generator(params.seed, "reference").initial_seed())
     meta, train, heldout = read_meta(prepared), read_split(prepared, "train"), read_split(prepared, "heldout")
     for name, split in (("train", train), ("heldout", heldout)):
@@ -38,9 +43,14 @@ def main(
     network, weights = load_judge(judge), params.evaluate.inception_weights
     check_judge(network, train.images.shape[1:], meta["class_names"])
     extractor = load_extractor(params.evaluate.extractor, judge, Path(weights) if weights else None)
+    with joined(processes, device) as own_device:
+        described_train = describe_images(train.images, extractor, own_device)
+        described_heldout = describe_images(heldout.images, extractor, own_device)
+        if rank() != 0:
+            return
     reference = build_reference(
-        describe_images(train.images, extractor, device),
-        describe_images(heldout.images, extractor, device),
+        described_train,
+        described_heldout,
         meta["class_names"],
         neighbours=params.evaluate.neighbours,
         bins=params.evaluate.bins,

@@ -19,16 +19,22 @@ def main(
     import numpy as np
     import torch
 
+    from ganlib.distributed import rank
     from ganlib.files import whole_file, whole_folder
     from ganlib.latent import draw_classes, draw_latents, grid_classes
+    from ganlib.launch import joined, processes_here, relaunched
     from ganlib.networks.families import load_generator
     from ganlib.pictures import grid as draw_grid
     from ganlib.pictures import write_pngs, write_zip
+    from ganlib.precision import prepare_arithmetic
     from ganlib.sampling import generate
     from ganlib.seeding import pin_arithmetic, random_generator, resolve_device
 
-    pin_arithmetic(params.threads)
     device = resolve_device(params.device)
+    processes, bf16 = processes_here(params.train.distributed, device), params.sample.precision == "bf16"
+    if relaunched(processes, "stages.sample"):
+        return
+    pin_arithmetic(params.threads)
     checkpoint, columns = params.sample.checkpoint, params.sample.grid
     kept = "generator_ema" if params.sample.ema else "generator"
     generator = load_generator(model) if checkpoint == "published" else load_generator(model / checkpoint, kept)
@@ -43,10 +49,14 @@ def main(
         random = random_generator(params.seed, "sample/labels")
         labels = draw_classes(params.sample.count, generator.class_counts, random)
         grid_labels = grid_classes(columns, columns, len(generator.class_names))
-    grid_latents = draw(columns**2, "grid")
-    grid_images = generate(generator, grid_latents, device, grid_labels)
-    latents = draw(params.sample.count, "images")
-    images = generate(generator, latents, device, labels)
+    grid_latents, latents = draw(columns**2, "grid"), draw(params.sample.count, "images")
+    with joined(processes, device) as own_device:
+        if bf16:
+            prepare_arithmetic("bf16", own_device)
+        grid_images = generate(generator, grid_latents, own_device, grid_labels, bf16)
+        images = generate(generator, latents, own_device, labels, bf16)
+        if rank() != 0:
+            return
     with whole_folder(out) as folder:
         np.save(folder / "images.npy", images)
         np.save(folder / "latents.npy", latents.numpy())

@@ -31,20 +31,22 @@ def main(
     params = load_params()
     from tqdm import tqdm
 
-    from ganlib.distributed import check_alike, from_first, is_launched, joined, launch, rank, synchronise
+    from ganlib.distributed import check_alike, from_first, rank
     from ganlib.files import sha256_of, whole_folder
+    from ganlib.launch import joined, relaunched
     from ganlib.networks.families import build_discriminator, build_generator
+    from ganlib.networks.sync_norm import synchronise
+    from ganlib.precision import precision_of
     from ganlib.seeding import pin_arithmetic, resolve_device, seeded_weights
     from ganlib.training.checkpoint import checkpoint_folder, checkpoint_key, load_latest_checkpoint, save_checkpoint
     from ganlib.training.inputs import load_inputs
     from ganlib.training.loop import train_gan
-    from ganlib.training.precision import precision_of
     from ganlib.training.publish import publish
     from ganlib.training.state import Training, build_gan, start_training
     from ganlib.training.watch import build_watch
 
-    if params.train.distributed > 1 and not is_launched():
-        return launch(params.train.distributed, [sys.executable, "-m", "stages.train", *sys.argv[1:]])
+    if relaunched(params.train.distributed, "stages.train"):
+        return
     pin_arithmetic(params.threads)
     with ExitStack() as stack:
         device = stack.enter_context(joined(params.train.distributed, resolve_device(params.device)))

@@ -11,10 +11,11 @@ import pytest
 import torch
 from torch import multiprocessing
 
-from ganlib.distributed import joined, synchronise
 from ganlib.errors import UserError
 from ganlib.latent import draw_latents
+from ganlib.launch import joined
 from ganlib.networks.families import build_discriminator, build_generator, discriminator_config, generator_config
+from ganlib.networks.sync_norm import synchronise
 from ganlib.seeding import seeded_weights
 from ganlib.training.recipe import recipe_of
 from ganlib.training.state import build_gan
@@ -110,7 +111,7 @@ def test_a_killed_process_ends_the_others_and_the_same_command_goes_on(prepared:
     said = launcher.communicate(timeout=60)[1]
     assert launcher.returncode != 0 and time.monotonic() - began < 45
     errors = [line for line in said.splitlines() if line.startswith("error: ")]
-    assert len(errors) == 1 and "goes on from the last checkpoint" in errors[0] and "Traceback" not in said
+    assert len(errors) == 1 and "goes on from its last checkpoint" in errors[0] and "Traceback" not in said
     assert "resumed at step" in finish(prepared, "resumed")
     assert hashes(prepared / "whole") == hashes(prepared / "resumed")
 

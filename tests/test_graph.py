@@ -7,9 +7,9 @@ import torch
 
 from ganlib.latent import draw_latents
 from ganlib.networks.dcgan import Discriminator, Generator
+from ganlib.precision import bf16_slowdown, emulation_warning, has_bf16, precision_of, prepare_arithmetic
 from ganlib.seeding import pin_arithmetic, seeded_weights
 from ganlib.training.graph import GraphedStep
-from ganlib.training.precision import bf16_slowdown, emulation_warning, has_bf16, precision_of, prepare_arithmetic
 from ganlib.training.recipe import recipe_of, set_lr
 from ganlib.training.state import build_gan
 from ganlib.training.step import Batch, Gan, draw_batch, train_step

@@ -1,7 +1,10 @@
 """Each stage for real, in one process, on the small params."""
 
 import importlib
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,10 +24,10 @@ from ganlib.metrics.judging import judge_images
 from ganlib.metrics.order import content_order
 from ganlib.networks.judge import ROTATIONS, load_judge
 from ganlib.params import Params, Section, load_params
-from tests.conftest import edit_params, small_params
+from tests.conftest import ROOT, edit_params, small_params
 from tests.pictures import pets, tree
 from tests.test_params import STAGES
-from tests.test_structure import PIPELINE
+from tests.test_structure import PIPELINE, outs_of
 
 PREFIX = {
     field.annotation: f"{name}."
@@ -156,6 +159,41 @@ def test_samples_are_written_as_files_on_request(
     invoke("sample", *arguments_of("sample"))
     written = Path("data/samples/images" if files == "png" else "data/samples/images.zip")
     assert np.array_equal(read_images(written), np.load("data/samples/images.npy"))
+
+
+def test_samples_in_bf16_differ_from_those_in_fp32_by_a_few_levels(
+    pipeline: tuple[Path, dict[str, set[str]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    shutil.copytree(pipeline[0], tmp_path / "bf16")
+    monkeypatch.chdir(tmp_path / "bf16")
+    whole = np.load("data/samples/images.npy").astype(int)
+    Path("params.yaml").write_text(edit_params(Path("params.yaml").read_text(), {"sample.precision": "bf16"}))
+    invoke("sample", *arguments_of("sample"))
+    apart = np.abs(np.load("data/samples/images.npy") - whole)
+    assert 0 < apart.mean() < 1 and apart.max() < 16
+
+
+def test_two_processes_sample_and_describe_what_one_does(
+    pipeline: tuple[Path, dict[str, set[str]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    shutil.copytree(pipeline[0], tmp_path / "two")
+    monkeypatch.chdir(tmp_path / "two")
+    Path("params.yaml").write_text(edit_params(Path("params.yaml").read_text(), {"train.distributed": "2"}))
+    for stage in ("reference", "sample", "evaluate"):
+        for out in outs_of(stage):
+            Path(out).unlink() if Path(out).is_file() else shutil.rmtree(out)
+        line = [sys.executable, *PIPELINE["stages"][stage]["cmd"].split()[1:]]
+        subprocess.run(line, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True)
+        for out in outs_of(stage):
+            assert Path(out).exists()
+    images, latents = np.load("data/samples/images.npy"), np.load("data/samples/latents.npy")
+    assert np.array_equal(latents, np.load(pipeline[0] / "data/samples/latents.npy"))
+    # Batches of other sizes round anew.
+    assert np.abs(images.astype(int) - np.load(pipeline[0] / "data/samples/images.npy")).max() <= 1
+    figures, expected = (read_json(folder / "metrics/evaluate.json") for folder in (Path(), pipeline[0]))
+    assert figures.keys() == expected.keys()
+    numbers = {name: value for name, value in expected.items() if not isinstance(value, str)}
+    assert {name: figures[name] for name in numbers} == pytest.approx(numbers, rel=1e-3, abs=1e-3)
 
 
 @pytest.mark.parametrize("ema", [True, False])

@@ -11,7 +11,7 @@ from tests.imports import ROOT, imported_modules, reached_files
 from tests.test_params import STAGES
 
 PIPELINE: dict[str, Any] = YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text())
-GROUND = {"errors", "params", "console", "seeding", "files", "images", "distributed"}
+GROUND = {"errors", "params", "console", "seeding", "files", "images", "distributed", "launch"}
 MIDDLE = {
     "datasets",
     "networks",
@@ -19,6 +19,7 @@ MIDDLE = {
     "augment",
     "ema",
     "latent",
+    "precision",
     "sampling",
     "masks",
     "completion",

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from ganlib.distributed import array_part, together
 from ganlib.errors import UserError
 from ganlib.files import sha256_of
 from ganlib.metrics.diversity import Labelled
@@ -112,11 +113,15 @@ def describe_images(images: Images, extractor: Extractor, device: torch.device) 
 
 @torch.no_grad()
 def inception_features(network: nn.Module, images: Images, device: torch.device) -> NDArray[np.float64]:
-    """Return pytorch-fid's features (N, 2048) of (N, C, H, W) uint8 images, grey ones replicated to 3 channels."""
+    """Return pytorch-fid's features (N, 2048) of (N, C, H, W) uint8 images, grey ones replicated to 3 channels.
+
+    Each process takes its part of the images that all have, and all return the whole.
+    """
     network.to(device)
-    ready = (batch.expand(-1, 3, -1, -1).float() / 255 for batch in batches(images, INCEPTION_BATCH_SIZE, device))
+    own = batches(array_part(images), INCEPTION_BATCH_SIZE, device)
+    ready = (batch.expand(-1, 3, -1, -1).float() / 255 for batch in own)
     features = [network(batch)[0].mean((2, 3)).cpu() for batch in ready]  # (50, 2048, 1, 1) each
-    return torch.cat(features).double().numpy()
+    return together(torch.cat(features).double().numpy())
 
 
 def _protocol(name: str, sha256: str, dimension: int, resize: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
+from ganlib.distributed import array_part, together
 from ganlib.images import to_unit_range
 from ganlib.metrics.diversity import Labelled
 from ganlib.networks.judge import Judge, four_rotations
@@ -19,15 +20,19 @@ Images = NDArray[np.uint8]
 
 @torch.inference_mode()
 def judge_images(judge: Judge, images: Images, device: torch.device) -> Labelled:
-    """Return the judge's features (N, 64) and classes of (N, C, H, W) uint8 images, in the order given."""
+    """Return the judge's features (N, 64) and classes of (N, C, H, W) uint8 images, in the order given.
+
+    Each process judges its part of the images that all have, and all return the whole.
+    """
     judge.to(device)
     features: list[torch.Tensor] = []
     classes: list[torch.Tensor] = []
-    for batch in batches(images, BATCH_SIZE, device):
+    for batch in batches(array_part(images), BATCH_SIZE, device):
         batch_features = judge.features(to_unit_range(batch))
         features.append(batch_features.cpu())
         classes.append(judge.to_logits(batch_features).argmax(1).cpu())
-    return Labelled(features=torch.cat(features).double().numpy(), classes=torch.cat(classes).numpy())
+    judged = torch.cat(features).double().numpy(), torch.cat(classes).numpy()
+    return Labelled(features=together(judged[0]), classes=together(judged[1]))
 
 
 def judge_confusion(

@@ -6,7 +6,7 @@ import torch
 
 from ganlib.losses import LOSSES
 from ganlib.params import Params
-from ganlib.training.precision import precision_of
+from ganlib.precision import precision_of
 from ganlib.training.step import Gan, Recipe
 
 

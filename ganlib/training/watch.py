@@ -8,7 +8,6 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from ganlib.distributed import part, processes, rank, together
 from ganlib.latent import draw_classes, draw_latents
 from ganlib.metrics.classes import class_table, diversity_figures
 from ganlib.metrics.diversity import Labelled
@@ -50,9 +49,8 @@ class Watch:
 
     def evaluate(self, generator: nn.Module) -> tuple[dict[str, float], Images]:
         """Return the figures of a generator in evaluation mode, and its first images, (n, C, H, W)."""
-        labels = None if self.labels is None else part(self.labels)
-        images = generate(generator, part(self.latents), self.device, labels)
-        fake = into_bins(judge_spread(self.judge, images, self.device), self.reference.centres)
+        images = generate(generator, self.latents, self.device, self.labels)
+        fake = into_bins(judge_images(self.judge, images, self.device), self.reference.centres)
         random = np.random.default_rng(random_generator(self.seed, "watch/draws").initial_seed())
         valid = among_train(fake, self.reference).valid
         diversity = diversity_figures(class_table(fake.take(valid), self.reference, 1, random), valid)
@@ -61,13 +59,7 @@ class Watch:
             "valid": float(valid.mean()),
             "diversity_score": diversity["diversity_score"],
             "classes_covered": diversity["classes_covered"],
-        }, together(images[:PROGRESS_IMAGES])[:PROGRESS_IMAGES]
-
-
-def judge_spread(judge: Judge, own: Images, device: torch.device) -> Labelled:
-    """Return features and classes of the images (N, C, H, W) of all processes, each of which judges its own."""
-    judged = judge_images(judge, own, device)
-    return Labelled(features=together(judged.features), classes=together(judged.classes))
+        }, images[:PROGRESS_IMAGES]
 
 
 def build_watch(inputs: Inputs, params: Params, device: torch.device) -> Watch:
@@ -77,7 +69,7 @@ def build_watch(inputs: Inputs, params: Params, device: torch.device) -> Watch:
 
     def describe(images: Images) -> Labelled:
         chosen = np.sort(random.permutation(len(images))[:REAL_IMAGES])
-        return judge_spread(judge, images[np.array_split(chosen, processes())[rank()]], device)
+        return judge_images(judge, images[chosen], device)
 
     described = describe(inputs.images.numpy()), describe(inputs.heldout)
     class_names = [] if judge.class_names == ROTATIONS else judge.class_names
