@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torchvision.transforms.functional import to_tensor
+from torchvision.utils import save_image
 
 from benchmarks import example
 from benchmarks.clock import Comparison, Work, compare
@@ -46,13 +48,32 @@ def naive_generating() -> Work:
     return generate_and_judge
 
 
-def our_generating() -> Work:
+def naive_files() -> Work:
+    """Prepare what users of pytorch-fid do: every image is written as a PNG and read back."""
+    generator = example.generator([WIDTH, 2 * WIDTH, 4 * WIDTH], 4, 3, 4).eval()
+    judge = new_judge()
+
+    def generate_and_judge() -> None:
+        with tempfile.TemporaryDirectory() as name, torch.no_grad():
+            for start in range(0, GENERATED, 64):
+                for index, image in enumerate(generator(torch.randn(64, example.LATENT_DIM, 1, 1)), start):
+                    save_image(image, Path(name) / f"{index:05}.png", normalize=True, value_range=(-1, 1))
+            paths = sorted(Path(name).iterdir())[:GENERATED]
+            for start in range(0, GENERATED, 64):
+                images = torch.stack([to_tensor(Image.open(path)) for path in paths[start : start + 64]])
+                judge(images * 2 - 1)
+
+    return generate_and_judge
+
+
+def our_generating(bf16: bool) -> Work:
+    """Prepare ours: pixels in memory, as the sample stage makes them and the evaluate stage judges them."""
     generator = Generator(latent_dim=example.LATENT_DIM, width=WIDTH, image_size=32, channels=3).eval()
     judge, random = new_judge(), torch.Generator().manual_seed(0)
 
     def generate_and_judge() -> None:
         latents = draw_latents(GENERATED, example.LATENT_DIM, random)
-        judge_images(judge, generate(generator, latents, CPU), CPU)
+        judge_images(judge, generate(generator, latents, CPU, bf16=bf16), CPU)
 
     return generate_and_judge
 
@@ -108,8 +129,11 @@ def main() -> None:
     pin_arithmetic(torch.get_num_threads())
     print("| what | must | aim | ratio (spread) | theirs, images/s | ours |")
     print("|---|---|---|---|---|---|")
-    compared = compare(naive_generating, our_generating)
-    show(f"generate and judge {GENERATED:,} 32x32x3 images", 2.0, 4.0, compared, GENERATED)
+    loops = [("in memory", naive_generating, False), ("in memory", naive_generating, True)]
+    for where, naive, bf16 in [*loops, ("by PNG files", naive_files, False)]:
+        compared = compare(naive, partial(our_generating, bf16))
+        what = f"generate and judge {GENERATED:,} 32x32x3 images, {'bf16' if bf16 else 'fp32'}, against a loop {where}"
+        show(what, 2.0, 4.0, compared, GENERATED)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         draw_files(folder / "class")

@@ -1,7 +1,9 @@
 """One training over two processes on this machine, against one process with the same batches."""
 
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -20,8 +22,8 @@ from ganlib.seeding import seeded_weights
 from ganlib.training.recipe import recipe_of
 from ganlib.training.state import build_gan
 from ganlib.training.step import draw_batch, own_part, train_step
-from tests.conftest import edit_params
-from tests.test_resume import finish, hashes, prepared, start, wait_for_checkpoint  # noqa: F401
+from tests.conftest import ROOT, edit_params
+from tests.test_resume import TRAIN, finish, hashes, prepared, start, wait_for_checkpoint  # noqa: F401
 from tests.test_training import CPU, settings
 
 VARIANTS = [
@@ -63,21 +65,28 @@ def gradients_of_a_step(changes: dict[str, Any]) -> dict[str, torch.Tensor]:
     return found
 
 
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def place(number: int, port: int) -> dict[str, str]:
+    """Return the environment of one of two processes."""
+    ranks = {"RANK": str(number), "LOCAL_RANK": str(number), "WORLD_SIZE": "2"}
+    return ranks | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+
+
 def worker(number: int, port: int, changes: dict[str, Any], out: str) -> None:
-    os.environ |= {"RANK": str(number), "LOCAL_RANK": str(number), "WORLD_SIZE": "2"}
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    os.environ |= place(number, port)
     with joined(2, CPU):
         torch.save(gradients_of_a_step(changes), f"{out}/{number}.pt")
 
 
 @pytest.mark.parametrize("changes", VARIANTS, ids=lambda changes: "-".join(map(str, changes.values())))
 def test_gradients_of_two_processes_are_those_of_one_with_the_whole_batch(tmp_path: Path, changes: dict[str, Any]):
-    import socket
-
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    multiprocessing.spawn(worker, (port, changes, str(tmp_path)), nprocs=2)  # pyright: ignore[reportPrivateImportUsage]
+    given = free_port(), changes, str(tmp_path)
+    multiprocessing.spawn(worker, given, nprocs=2)  # pyright: ignore[reportPrivateImportUsage]
     whole = gradients_of_a_step(changes)
     first, second = (torch.load(tmp_path / f"{number}.pt") for number in range(2))
     assert set(first) == set(whole)
@@ -123,3 +132,18 @@ def test_a_mistake_that_all_processes_meet_is_told_once(prepared: Path):  # noqa
     said = launcher.communicate()[1]
     assert launcher.returncode == 1
     assert said.splitlines() == ["error: batch_size = 2000: there are only 1463 training images"]
+
+
+def test_a_process_with_other_params_is_refused(prepared: Path):  # noqa: F811
+    port, processes, text = free_port(), [], (prepared / "params.yaml").read_text()
+    for number, lr in enumerate(("1e-3", "1e-4")):
+        folder = prepared / str(number)
+        shutil.copytree(prepared / "data", folder / "data")
+        (folder / "params.yaml").write_text(edit_params(text, {"train.distributed": "2", "lr": lr}))
+        environment = os.environ | {"PYTHONPATH": str(ROOT)} | place(number, port)
+        given: Any = {"cwd": folder, "env": environment, "stderr": subprocess.PIPE, "text": True}
+        processes.append(subprocess.Popen([*TRAIN, "out"], **given))
+    said = [process.communicate()[1] for process in processes]
+    assert [process.returncode for process in processes] == [1, 1]
+    message = "error: processes 1 have other code, data or params than process 0: bring all to one commit"
+    assert said[0].splitlines() == [message]
