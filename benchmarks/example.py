@@ -48,6 +48,7 @@ def initialise(layer: nn.Module) -> None:
 
 def step_of(net_g: nn.Module, net_d: nn.Module, device: torch.device) -> Callable[[torch.Tensor], object]:
     """Return the example's step on (N, C, H, W) images: fp32, NCHW, BCELoss, all of D's gradients in G's step too."""
+    torch.backends.cudnn.benchmark = True
     net_g.to(device)
     net_d.to(device)
     criterion = nn.BCELoss()
