@@ -17,7 +17,7 @@ from ganlib.images import to_pixels, to_unit_range
 from ganlib.latent import draw_classes, draw_latents
 from ganlib.masks import Mask, blend, observe
 from ganlib.networks.families import Discriminator, Generator
-from ganlib.params import CompleteParams
+from ganlib.schema import CompleteParams
 
 BATCH_SIZE = 500
 """Images drawn or compared at a time."""

@@ -1,18 +1,25 @@
-"""What the judge finds in latent space: directions between classes, and the nearest training images."""
+"""What is in latent space: ways between latents and, by the judge, directions between classes and nearest images."""
 
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from ganlib.metrics.features import judge_images
 from ganlib.metrics.manifold import nearest_neighbours
 from ganlib.networks.families import Generator
 from ganlib.networks.judge import Judge
+from ganlib.pictures import grid, labelled_rows
 from ganlib.sampling import generate
-from ganlib.walks import class_means
+from ganlib.schema import ExploreParams
+from ganlib.walks import class_means, interpolate, loop, plane
+
+SHRUNK = (0.25, 0.5, 0.75, 1.0)
+"""Truncation: what latents are multiplied by."""
 
 Images = NDArray[np.uint8]
 
@@ -43,6 +50,28 @@ def paint(generator: Generator, latents: Tensor, which: Tensor, device: torch.de
     return images.reshape(*latents.shape[:-1], *images.shape[1:])
 
 
+def paint_walks(
+    generator: Generator, draw: Callable[[int, str], Tensor], settings: ExploreParams, device: torch.device
+) -> dict[str, Images]:
+    """Return images of walks: interpolation, plane, walk (frames, walks, C, H, W) and truncation, else (rows, columns).
+
+    `draw` returns so many latents (N, d) for a walk of such a name.
+    """
+    rows, columns, kind = settings.rows, settings.columns, generator.latents
+    starts, ends = draw(2 * rows, "interpolation").split(rows)
+    stops = draw(settings.stops * columns, "walk").unflatten(0, (-1, columns))
+    between = interpolate(starts, ends, torch.linspace(0, 1, columns), kind)  # (rows, columns, d)
+    across = plane(draw(4, "plane"), columns, kind)  # (columns, columns, d)
+    around = loop(stops, settings.frames, kind)  # (stops * frames, columns, d)
+    shrunk = torch.tensor(SHRUNK)[:, None, None] * draw(columns, "truncation")  # (factors, columns, d)
+    return {
+        "interpolation": paint(generator, between, torch.arange(rows)[:, None], device),
+        "plane": paint(generator, across, torch.tensor(0), device),
+        "walk": paint(generator, around, torch.arange(columns), device),
+        "truncation": paint(generator, shrunk, torch.arange(columns), device),
+    }
+
+
 def judge_logits(judge: Judge, images: Images, device: torch.device) -> Tensor:
     """Return the judge's class logits (N, classes) of (N, C, H, W) uint8 images."""
     features = torch.from_numpy(judge_images(judge, images, device).features)
@@ -54,9 +83,7 @@ def class_arithmetic(
     generator: Generator,
     judge: Judge,
     latents: Tensor,
-    *,
-    average: int,
-    equations: int,
+    settings: ExploreParams,
     random: torch.Generator,
     device: torch.device,
 ) -> Arithmetic | str:
@@ -67,11 +94,13 @@ def class_arithmetic(
     """
     if generator.class_names:
         return "the model is conditional: the class is not in its latents"
+    average = settings.average
     means = class_means(latents, judge_logits(judge, generate(generator, latents, device), device), average)
     if len(means) < 3:
         return f"the judge finds {len(means)} classes {average} times or more among {len(latents)} images: 3 are needed"
     found = sorted(means)
-    drawn = [[found[at] for at in torch.randperm(len(found), generator=random)[:3].tolist()] for _ in range(equations)]
+    orders = [torch.randperm(len(found), generator=random).tolist() for _ in range(settings.rows)]
+    drawn = [[found[at] for at in order[:3]] for order in orders]
     terms = torch.stack([torch.stack([means[index] for index in equation]) for equation in drawn])  # (equations, 3, d)
     results = terms[:, 0] - terms[:, 1] + terms[:, 2]
     if generator.latents == "uniform":
@@ -92,3 +121,20 @@ def nearest_training_images(
     nearest, _ = nearest_neighbours(described.features, judge_images(judge, train, device).features, count)
     images = np.concatenate([generated[:, None], train[nearest]], 1)
     return Neighbours(images, [judge.class_names[index] for index in described.classes])
+
+
+def draw_pictures(
+    walks: Mapping[str, Images], neighbours: Neighbours, arithmetic: Arithmetic | str
+) -> dict[str, Image.Image]:
+    """Lay out for people what was found; the walk itself is an animation."""
+    pictures = {name: grid(np.concatenate(walks[name]), walks[name].shape[1]) for name in ("interpolation", "plane")}
+    shrunk = zip(SHRUNK, walks["truncation"], strict=True)
+    pictures["truncation"] = labelled_rows([{f"z x {factor:g}": row} for factor, row in shrunk])
+    judged = zip(neighbours.classes, neighbours.images, strict=True)
+    pictures["neighbours"] = labelled_rows([{name: row} for name, row in judged], ["made", "nearest training images"])
+    if isinstance(arithmetic, Arithmetic):
+        equations = zip(arithmetic.terms, arithmetic.images, strict=True)
+        pictures["arithmetic"] = labelled_rows(
+            [{"{} - {} + {} = {}".format(*names): row} for names, row in equations], ["A", "- B", "+ C", "="]
+        )
+    return pictures

@@ -52,24 +52,17 @@ def main(
     figures, groups = {}, [{"original": pixels[:SHOWN]}]
     with whole_folder(out) as folder:
         for name in tqdm(settings.masks, "complete", unit="mask", disable=None):
+            stem = Path(name).stem
             mask = make_mask(name, meta["image_size"], random_generator(params.seed, f"complete/mask/{name}"))
             mask = mask._replace(hidden=mask.hidden.to(device))
             random = random_generator(params.seed, "complete/candidates")
             generated = complete(generator, discriminator, originals, mask, settings, random)
             completion = compare_completions(generated, originals, train, mask)
-            np.savez(
-                folder / f"{Path(name).stem}.npz",
-                original=pixels,
-                hidden=mask.hidden.cpu().numpy(),
-                **completion._asdict(),
-            )
-            figures[Path(name).stem] = rounded(completion_figures(completion, pixels, mask))
-            rows = {
-                Path(name).stem: completion.masked,
-                "completed": completion.completed,
-                "nearest": completion.nearest,
-            }
-            groups.append({label: images[:SHOWN] for label, images in rows.items()})
+            hidden, images = mask.hidden.cpu().numpy(), completion._asdict()
+            np.savez(folder / f"{stem}.npz", original=pixels, hidden=hidden, **images)
+            figures[stem] = rounded(completion_figures(completion, pixels, mask))
+            shown = {stem: completion.masked, "completed": completion.completed, "nearest": completion.nearest}
+            groups.append({label: images[:SHOWN] for label, images in shown.items()})
     write_json(metrics, figures | {"images": len(pixels), "source": "own images" if settings.path else "held-out"})
     with whole_file(picture) as partial:
         labelled_rows(groups).save(partial)

@@ -8,7 +8,7 @@ import typer
 
 from ganlib.console import run
 from ganlib.files import whole_file
-from ganlib.params import json_schema
+from ganlib.schema import Params
 
 app = typer.Typer(help=__doc__)
 
@@ -23,7 +23,7 @@ def check() -> None:
 def schema(out: Annotated[Path, typer.Argument(help="File to write.")] = Path("params.schema.json")) -> None:
     """Write the JSON schema of params.yaml."""
     with whole_file(out) as partial:
-        partial.write_text(json.dumps(json_schema(), indent=2) + "\n", encoding="utf-8")
+        partial.write_text(json.dumps(Params.model_json_schema(), indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from ganlib.errors import UserError
 from ganlib.images import to_pixels, to_unit_range
 from ganlib.masks import Mask, blend, make_mask, observe
 from ganlib.networks.dcgan import Discriminator, Generator
-from ganlib.params import MASKS, CompleteParams
+from ganlib.schema import MASKS, CompleteParams
 from ganlib.seeding import random_generator
 from tests.pictures import encoded, pets, picture, tree
 

@@ -7,15 +7,17 @@ import pytest
 import torch
 from PIL import Image
 
-from ganlib.exploration import Arithmetic, class_arithmetic, nearest_training_images, paint
+from ganlib.exploration import Arithmetic, Images, class_arithmetic, nearest_training_images, paint, paint_walks
 from ganlib.metrics.manifold import nearest_neighbours
 from ganlib.networks.dcgan import Generator
 from ganlib.pictures import labelled_rows, save_animation
+from ganlib.schema import ExploreParams
 from ganlib.seeding import random_generator
 from ganlib.walks import class_means, interpolate, loop, plane
 from tests.digits import CPU, SIZE, halves, judge_of_digits
 
 KINDS = ["normal", "uniform"]
+SETTINGS = ExploreParams(rows=5, columns=3, neighbours=3, pool=300, average=1, stops=2, frames=4, frame_ms=100)
 
 
 def latents(count: int, dim: int = 64, kind: str = "normal") -> torch.Tensor:
@@ -95,8 +97,7 @@ def test_class_means_are_of_the_surest_latents_and_leave_rare_classes_out():
 
 def test_arithmetic_shows_means_and_their_sum():
     network, z = generator(), latents(300, 8)
-    settings = {"average": 1, "equations": 5, "random": random_generator(0, "equations"), "device": CPU}
-    result = class_arithmetic(network, judge_of_digits(), z, **settings)
+    result = class_arithmetic(network, judge_of_digits(), z, SETTINGS, random_generator(0, "equations"), CPU)
     assert isinstance(result, Arithmetic), result
     assert result.images.shape == (5, 4, 1, SIZE, SIZE)
     assert all(len(set(row[:3])) == 3 and len(row) == 4 for row in result.terms)
@@ -105,11 +106,24 @@ def test_arithmetic_shows_means_and_their_sum():
 
 
 def test_arithmetic_that_cannot_be_done_says_why():
-    settings = {"equations": 5, "random": random_generator(0, "equations"), "device": CPU}
-    few = class_arithmetic(generator(), judge_of_digits(), latents(30, 8), average=31, **settings)
+    judge, z, random = judge_of_digits(), latents(30, 8), random_generator(0, "equations")
+    few = class_arithmetic(generator(), judge, z, SETTINGS.model_copy(update={"average": 31}), random, CPU)
     assert few == "the judge finds 0 classes 31 times or more among 30 images: 3 are needed"
     conditional = generator(class_names=["a", "b"], class_counts=[1, 1])
-    assert "conditional" in str(class_arithmetic(conditional, judge_of_digits(), latents(30, 8), average=1, **settings))
+    assert "conditional" in str(class_arithmetic(conditional, judge, z, SETTINGS, random, CPU))
+
+
+def test_walks_pass_the_images_of_their_latents():
+    network, (rows, columns) = generator(), (SETTINGS.rows, SETTINGS.columns)
+    walks = paint_walks(network, lambda count, _: latents(count, 8), SETTINGS, CPU)
+
+    def images(count: int) -> Images:
+        return paint(network, latents(count, 8), torch.tensor(0), CPU)
+
+    assert np.array_equal(np.concatenate(walks["interpolation"][:, [0, -1]].swapaxes(0, 1)), images(2 * rows))
+    assert np.array_equal(np.concatenate(walks["plane"][[0, -1]][:, [0, -1]]), images(4))
+    assert np.array_equal(np.concatenate(walks["walk"][:: SETTINGS.frames]), images(SETTINGS.stops * columns))
+    assert np.array_equal(walks["truncation"][-1], images(columns))
 
 
 def test_a_conditional_generator_is_asked_for_each_class_in_turn():

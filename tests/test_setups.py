@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from ganlib.networks.families import build_discriminator, build_generator, discriminator_config, generator_config
-from ganlib.params import DCGAN_SIZES, Params, load_params
+from ganlib.params import DCGAN_SIZES, load_params
+from ganlib.schema import Params
 from tests.conftest import ROOT, edit_params
 
 PAGES = {name: (ROOT / name).read_text(encoding="utf-8") for name in ("docs/setups.md", "README.md")}

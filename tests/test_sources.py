@@ -20,7 +20,7 @@ from ganlib.datasets.examples import Example, Place, Source
 from ganlib.datasets.sources import SOURCES, open_source
 from ganlib.datasets.torchvision_sets import SETS
 from ganlib.errors import UserError
-from ganlib.params import DataParams
+from ganlib.schema import DataParams
 from tests.pictures import encoded, packed_into, pets, picture, tree
 from tests.test_trees import archive
 

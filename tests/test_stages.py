@@ -23,7 +23,8 @@ from ganlib.files import read_json, sha256_of, write_json
 from ganlib.metrics.judging import judge_images
 from ganlib.metrics.order import content_order
 from ganlib.networks.judge import ROTATIONS, load_judge
-from ganlib.params import Params, Section, load_params
+from ganlib.params import load_params
+from ganlib.schema import Params, Section
 from tests.conftest import ROOT, edit_params, small_params
 from tests.pictures import pets, tree
 from tests.test_params import STAGES

@@ -26,7 +26,8 @@ from ganlib.networks.families import (
 )
 from ganlib.networks.judge import ROTATIONS, Judge
 from ganlib.networks.weights import save_network
-from ganlib.params import DCGAN_SIZES, Params, load_params
+from ganlib.params import DCGAN_SIZES, load_params
+from ganlib.schema import Params
 from ganlib.seeding import random_generator, resolve_device, seeded_weights
 from ganlib.training.inputs import Inputs
 from ganlib.training.loop import train_gan

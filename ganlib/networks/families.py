@@ -10,7 +10,7 @@ import torch
 from ganlib.errors import UserError
 from ganlib.networks import dcgan, mlp, resnet
 from ganlib.networks.weights import load_network
-from ganlib.params import ModelParams
+from ganlib.schema import ModelParams
 
 MAX_WEIGHTS = 10**9
 """Weights of a network above which it is refused: with its optimiser and average, a thousand million take 16 GB."""

@@ -23,8 +23,7 @@ LABELS = 16
 
 
 def curves(
-    table: pd.DataFrame,
-    columns: dict[str, str],
+    long: pd.DataFrame,
     title: str,
     description: str,
     *,
@@ -32,23 +31,41 @@ def curves(
     best: tuple[str, int] | None = None,
     domain: tuple[float, float] | None = None,
     points: bool = False,
+    dashed: bool = False,
     log: bool = False,
 ) -> str:
-    """Draw columns of a table against its column step, by the names given, and at which step alarms fired.
+    """Draw a line for each series of a table with columns step, series and value, and at which step alarms fired.
 
-    `best` names a column, whose value at that step is marked. Values that are not finite leave a gap.
+    `best` names a series and the step at which its value is marked. Values that are not finite leave a gap.
     """
-    long = table.rename(columns=columns).melt("step", list(columns.values()), "series", "value")
-    return _lines(
-        long,
-        title,
-        description,
-        alarms=alarms,
-        best=best and (columns[best[0]], best[1]),
-        domain=domain,
-        points=points,
-        log=log,
-    )
+    names = list(dict.fromkeys(long["series"]))
+    long = long.replace([float("inf"), float("-inf")], float("nan"))
+    steps = long["step"].to_numpy(float)
+    scale, axis = _scales(long["value"].to_numpy(float), domain, log)
+    step = alt.X("step:Q", title="step", axis=alt.Axis(tickCount=5, grid=False, labelExpr="format(datum.value, '~s')"))
+    value = alt.Y("value:Q", title=title, scale=scale, axis=axis)
+    colour = _colour("series", names)
+    dashes = [DASHES[index % len(DASHES) if dashed else 0] for index in range(len(names))]
+    dash = alt.StrokeDash("series:N", scale=alt.Scale(domain=names, range=dashes), legend=None)
+    chart: Any = alt.Chart(long).mark_line(strokeWidth=1.5).encode(x=step, y=value, color=colour, strokeDash=dash)
+    if points or len(long) <= len(names):
+        chart += alt.Chart(long).mark_point(size=16, filled=True, opacity=1).encode(x=step, y=value, color=colour)
+    if alarms is not None and len(alarms):
+        chart += _rules(alarms, steps.min(), steps.max())
+    if best:
+        chosen = long.loc[(long["series"] == best[0]) & (long["step"] == best[1])]
+        ring = alt.Chart(chosen).encode(x=step, y=value)
+        chart += ring.mark_point(size=110, stroke=INK, strokeWidth=1.5)
+        right = best[1] > np.median(steps)
+        chart += ring.mark_text(
+            text="best", fill=INK, fontSize=11, dy=-13, align="right" if right else "left", dx=4 if right else -4
+        )
+    return _svg(chart, description)
+
+
+def series(table: pd.DataFrame, columns: dict[str, str]) -> pd.DataFrame:
+    """Return columns of a table as `curves` takes them, by the names given."""
+    return table.rename(columns=columns).melt("step", list(columns.values()), "series", "value")
 
 
 def overlaid(
@@ -63,7 +80,7 @@ def overlaid(
     """Draw one column of several tables, a line for each by its name."""
     named = [table.assign(series=name, value=table[column]) for name, table in tables.items()]
     long = pd.concat(named).filter(["step", "series", "value"])
-    return _lines(long, title, description, domain=domain, points=len(named[0]) < 40, dashed=True, log=log)
+    return curves(long, title, description, domain=domain, points=len(named[0]) < 40, dashed=True, log=log)
 
 
 def class_histogram(per_class: pd.DataFrame) -> str:
@@ -98,43 +115,6 @@ def confusion(pairs: pd.DataFrame, order: Sequence[str]) -> str:
     if len(order) <= NAMES_SHOWN:
         cells += base.mark_text(fontSize=9, fill=INK).encode(text=alt.Text("share:Q", format=".0%"))
     return _svg(cells, "Matrix: the share of each class that the judge takes for each class", height=WIDTH - 20)
-
-
-def _lines(
-    long: pd.DataFrame,
-    title: str,
-    description: str,
-    *,
-    alarms: pd.DataFrame | None = None,
-    best: tuple[str, int] | None = None,
-    domain: tuple[float, float] | None = None,
-    points: bool = False,
-    dashed: bool = False,
-    log: bool = False,
-) -> str:
-    names = list(dict.fromkeys(long["series"]))
-    long = long.replace([float("inf"), float("-inf")], float("nan"))
-    steps = long["step"].to_numpy(float)
-    scale, axis = _scales(long["value"].to_numpy(float), domain, log)
-    step = alt.X("step:Q", title="step", axis=alt.Axis(tickCount=5, grid=False, labelExpr="format(datum.value, '~s')"))
-    value = alt.Y("value:Q", title=title, scale=scale, axis=axis)
-    colour = _colour("series", names)
-    dashes = [DASHES[index % len(DASHES) if dashed else 0] for index in range(len(names))]
-    dash = alt.StrokeDash("series:N", scale=alt.Scale(domain=names, range=dashes), legend=None)
-    chart: Any = alt.Chart(long).mark_line(strokeWidth=1.5).encode(x=step, y=value, color=colour, strokeDash=dash)
-    if points or len(long) <= len(names):
-        chart += alt.Chart(long).mark_point(size=16, filled=True, opacity=1).encode(x=step, y=value, color=colour)
-    if alarms is not None and len(alarms):
-        chart += _rules(alarms, steps.min(), steps.max())
-    if best:
-        chosen = long.loc[(long["series"] == best[0]) & (long["step"] == best[1])]
-        ring = alt.Chart(chosen).encode(x=step, y=value)
-        chart += ring.mark_point(size=110, stroke=INK, strokeWidth=1.5)
-        right = best[1] > np.median(steps)
-        chart += ring.mark_text(
-            text="best", fill=INK, fontSize=11, dy=-13, align="right" if right else "left", dx=4 if right else -4
-        )
-    return _svg(chart, description)
 
 
 def _rules(alarms: pd.DataFrame, first: float, last: float) -> Any:

@@ -12,12 +12,12 @@ from ruamel.yaml import YAML
 
 from ganlib.datasets.packed import read_meta, read_split
 from ganlib.files import read_json
-from ganlib.params import Params
 from ganlib.report.diversity import diversity_section
 from ganlib.report.figures import headline
 from ganlib.report.latent import completion_section, latent_section
 from ganlib.report.parts import Absent, flat, found, tiled
 from ganlib.report.training import training_section
+from ganlib.schema import Params
 
 REJECTED = 20
 """Rejected files that are named."""

@@ -60,33 +60,31 @@ def _history_charts(history: pd.DataFrame | Absent, alarms: pd.DataFrame | None)
             drawn[name] = Absent(f"the history has no {', '.join(missing)}; dvc repro train logs it")
         else:
             domain = (0, 1) if name == "confidence" else None
-            drawn[name] = charts.curves(history, columns, title, description, alarms=alarms, domain=domain)
+            long = charts.series(history, columns)
+            drawn[name] = charts.curves(long, title, description, alarms=alarms, domain=domain)
     return drawn
 
 
 def _evaluation_charts(evaluations: pd.DataFrame | Absent, alarms: pd.DataFrame | None, best: int | None) -> Section:
     if isinstance(evaluations, Absent):
         return {"distance": evaluations, "diversity": evaluations}
-    distance, score = {"domain_fid": "domain FID"}, {"diversity_score": "diversity score", "valid": "valid share"}
     at = "at each evaluation of the moving average"
     return {
         "distance": charts.curves(
-            evaluations,
-            distance,
+            charts.series(evaluations, {"domain_fid": "domain FID"}),
             "domain FID",
             f"Domain FID {at}",
             alarms=alarms,
-            best=("domain_fid", best) if best else None,
+            best=("domain FID", best) if best else None,
             points=True,
             log=True,
         ),
         "diversity": charts.curves(
-            evaluations,
-            score,
+            charts.series(evaluations, {"diversity_score": "diversity score", "valid": "valid share"}),
             "of 1",
             f"Diversity score and valid share {at}",
             alarms=alarms,
-            best=("diversity_score", best) if best else None,
+            best=("diversity score", best) if best else None,
             domain=(0, 1),
             points=True,
         ),

@@ -12,7 +12,8 @@ from ganlib.datasets.packed import labels_path, read_meta, read_split
 from ganlib.files import sha256_of
 from ganlib.networks.families import network_configs
 from ganlib.networks.judge import Judge, check_judge, load_judge
-from ganlib.params import Params, check_classes
+from ganlib.params import check_classes
+from ganlib.schema import Params
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,8 +15,8 @@ from ganlib.errors import UserError
 from ganlib.images import to_unit_range
 from ganlib.latent import draw_classes, draw_latents
 from ganlib.losses import smallest_d_loss
-from ganlib.params import Params
 from ganlib.precision import prepare_arithmetic
+from ganlib.schema import Params
 from ganlib.training.alarms import EVALUATION_ALARMS, LOG_ALARMS, Alarm, Figures, Row
 from ganlib.training.graph import GraphedStep
 from ganlib.training.recipe import lr_factor, recipe_at, recipe_of, set_lr

@@ -5,8 +5,8 @@ from dataclasses import replace
 import torch
 
 from ganlib.losses import LOSSES
-from ganlib.params import Params
 from ganlib.precision import precision_of
+from ganlib.schema import Params
 from ganlib.training.step import Gan, Recipe
 
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from ganlib.errors import UserError
 from ganlib.networks.families import Discriminator
-from ganlib.params import Params
+from ganlib.schema import Params
 from ganlib.seeding import random_generator
 from ganlib.training.alarms import Row
 from ganlib.training.step import GAN_PARTS, Gan

@@ -1,0 +1,267 @@
+"""The parameters of the pipeline: their types, ranges and meaning, in one place; params.schema.json is made of them."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+MASKS = ("centre", "random", "left", "grid", "lowres")
+"""Masks that `complete` knows by name."""
+
+
+def _refuse_bool_and_text(value: Any) -> Any:
+    # Pydantic would take `yes` for 1 and "2e-4" for a number; in a params file both are mistakes.
+    if isinstance(value, (bool, str)):
+        raise ValueError("must be a number")
+    return value
+
+
+Int = Annotated[int, BeforeValidator(_refuse_bool_and_text)]
+Float = Annotated[float, BeforeValidator(_refuse_bool_and_text), Field(allow_inf_nan=False)]
+
+
+def _refuse_unknown_mask(value: str) -> str:
+    if value not in MASKS and not value.endswith(".png"):
+        raise ValueError(f"must be {', '.join(MASKS)} or a .png file")
+    return value
+
+
+MaskName = Annotated[str, AfterValidator(_refuse_unknown_mask)]
+
+
+class Section(BaseModel):
+    """A group of parameters: every key is required, unknown ones are refused, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class DataParams(Section):
+    dataset: Literal[
+        "digits",
+        "mnist",
+        "fashion_mnist",
+        "kmnist",
+        "emnist",
+        "cifar10",
+        "cifar100",
+        "svhn",
+        "stl10",
+        "flowers102",
+        "oxford_pets_cats",
+        "oxford_pets_dogs",
+        "celeba",
+        "lsun_bedroom",
+        "stanford_dogs",
+        "folder",
+        "url",
+    ]
+    """Images to learn: `digits` ship inside scikit-learn, `folder` and `url` are your own, others are downloaded."""
+    path: Annotated[str, Field(min_length=1)]
+    """For `folder`, a folder or a zip or tar of images; else where downloads go and downloaded files are found."""
+    url: Annotated[str, Field(pattern=r"^https?://")] | None
+    """Zip or tar of images, for `url`."""
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None
+    """Its sha256, for `url`."""
+    classes: Annotated[list[str], Field(min_length=1)] | None
+    """Names of the classes to take; null takes all."""
+    limit: Annotated[Int, Field(ge=2)] | None
+    """Images to keep at most, chosen by content; null keeps all."""
+    image_size: Annotated[Int, Field(ge=8, le=256)]
+    """Height and width of the prepared images, in pixels."""
+    channels: Literal[1, 3]
+    """1 for grey, 3 for colour."""
+    resize: Literal["crop", "squash", "pad"]
+    """`crop` resizes the shorter side and cuts the centre out, `squash` gives up the aspect, `pad` adds borders."""
+    background: Annotated[Int, Field(ge=0, le=255)]
+    """Grey level that shows through transparent pixels, and that `pad` adds."""
+    heldout: Annotated[Float, Field(ge=0.05, le=0.8)]
+    """Share of the images that training never sees; evaluation compares with them."""
+    max_rejected: Annotated[Float, Field(ge=0, le=1)]
+    """Share of images that may be damaged or unusable before prepare stops."""
+    flip: Annotated[bool, Field(strict=True)]
+    """Whether training mirrors half of the real images left to right."""
+
+
+class ModelParams(Section):
+    architecture: Literal["dcgan", "mlp", "resnet"]
+    """`dcgan`: convolutions (Radford 2015), doubling 4 to 7 pixels. `mlp`: dense layers (Goodfellow 2014).
+
+    `resnet`: SNGAN's residual blocks (Miyato 2018), likewise doubling 4 to 7 pixels. A family leaves aside the settings
+    that it has no use for: mlp and resnet those that name dcgan.
+    """
+    latent_dim: Annotated[Int, Field(ge=1, le=4096)]
+    """Length of the latent vector z."""
+    latents: Literal["normal", "uniform"]
+    """Distribution of z: N(0, 1), or uniform in [-1, 1]."""
+    width: Annotated[Int, Field(ge=4, le=1024)]
+    """Channels of the layer nearest the image, doubled in each deeper one; mlp has 16 times as many units."""
+    kernel_size: Literal[3, 4, 5]
+    """Height and width of dcgan's kernels."""
+    g_activation: Literal["relu", "leaky_relu", "elu"]
+    """Activation in the generator."""
+    d_activation: Literal["relu", "leaky_relu", "elu"]
+    """Activation in the discriminator."""
+    g_norm: Literal["batch", "instance", "none"]
+    """Normalisation in the generator, but for its output; mlp takes layer norm for `instance`."""
+    d_norm: Literal["batch", "instance", "none"]
+    """Normalisation in the discriminator, but for its input."""
+    spectral_norm: bool
+    """Whether D's weights are divided by their spectral norm (Miyato 2018)."""
+    upsampling: Literal["transposed", "nearest"]
+    """How dcgan's generator doubles sizes: transposed convolution, or nearest pixels and convolution."""
+    conditional: Literal["none", "concat", "projection", "auxiliary"]
+    """Whether images are asked for by class, which G is told beside z, and how D takes it.
+
+    `concat` joins the class to D's image (CGAN, Mirza 2014), `projection` multiplies its embedding with D's features
+    (Miyato & Koyama 2018), `auxiliary` lets D guess it (ACGAN, Odena 2017).
+    """
+
+
+class LossParams(Section):
+    name: Literal["nonsaturating", "minimax", "least_squares", "hinge", "wasserstein"]
+    """`nonsaturating`, `minimax` (Goodfellow 2014), `least_squares` (Mao 2017), `hinge` (Lim 2017), `wasserstein`."""
+    real_label_low: Annotated[Float, Field(gt=0.5, le=1)]
+    """Lower end of D's targets for real images, drawn per image: one-sided label smoothing (Salimans 2016)."""
+    real_label_high: Annotated[Float, Field(gt=0.5, le=1)]
+    """Upper end of D's targets for real images."""
+    label_flip: Annotated[Float, Field(ge=0, lt=0.5)]
+    """Share of images whose label D is given wrong, real for fake and fake for real."""
+    gradient_penalty: Annotated[Float, Field(ge=0)]
+    """Weight of WGAN-GP's penalty (Gulrajani 2017), 10 in the paper; 0 turns it off."""
+    weight_clip: Annotated[Float, Field(ge=0)]
+    """Largest weight of D (WGAN, Arjovsky 2017), 0.01 in the paper; 0 turns it off."""
+    r1: Annotated[Float, Field(ge=0)]
+    """Weight of the R1 gradient penalty on D (Mescheder 2018), in float32; 0 turns it off."""
+    r1_every: Annotated[Int, Field(ge=1)]
+    """Steps from one R1 penalty to the next, its weight multiplied by as many (Karras 2020)."""
+    auxiliary: Annotated[Float, Field(gt=0)]
+    """Weight of the class loss in D's and G's, for `model.conditional: auxiliary` (Odena 2017)."""
+
+
+class TrainParams(Section):
+    precision: Literal["auto", "fp32", "bf16"]
+    """Arithmetic of the networks; `auto` takes bf16 where the processor computes in it, else fp32."""
+    lr_decay_start: Annotated[Float, Field(ge=0, le=1)]
+    """Share of the steps after which both learning rates fall linearly to 0; 1 keeps them constant."""
+    d_steps: Annotated[Int, Field(ge=1, le=100)]
+    """Updates of D for each update of G."""
+    d_lr_ratio: Annotated[Float, Field(gt=0)]
+    """D's learning rate over G's (two time-scales, Heusel 2017)."""
+    instance_noise: Annotated[Float, Field(ge=0)]
+    """Standard deviation of noise on what D sees, falling to 0 in a straight line over the run (Sonderby 2017)."""
+    translation: Annotated[Float, Field(ge=0, le=0.5)]
+    """DiffAugment (Zhao 2020): D sees images moved by up to this share of their size; 0 turns it off."""
+    cutout: Annotated[Float, Field(ge=0, le=1)]
+    """DiffAugment: D sees images with a square of this share of their size blanked (paper: 0.5); 0 turns it off."""
+    colour: Annotated[Float, Field(ge=0, le=1)]
+    """DiffAugment: D sees other brightness, saturation and contrast, 1 as strong as in the paper; 0 turns it off."""
+    ema_halflife: Annotated[Int, Field(ge=0)]
+    """Half-life of the generator's moving average, in images seen; 0 publishes the last weights themselves."""
+    log_every: Annotated[Int, Field(ge=1)]
+    """Steps between two rows of the history."""
+    checkpoint_every: Annotated[Int, Field(ge=1)]
+    """Steps between two checkpoints, from which a killed run goes on."""
+    evaluate_every: Annotated[Int, Field(ge=1)]
+    """Steps between two evaluations of the moving average by the judge, from which the best weights are chosen."""
+    evaluate_count: Annotated[Int, Field(ge=100)]
+    """Images generated for each of them; with fewer than 100 a class, their diversity is noise."""
+    on_collapse: Literal["warn", "stop", "restore_best"]
+    """At a collapse: go on, `stop`, or go back to the best weights with half the learning rate, up to three times."""
+    distributed: Annotated[Int, Field(ge=1, le=4096)]
+    """Processes that train together, each on its part of every batch; their number rounds differently."""
+    publish: Literal["best", "final"]
+    """Weights that are published: those of the lowest domain FID on held-out images, or the last."""
+
+
+class SampleParams(Section):
+    checkpoint: Literal["published", "best", "final"]
+    """Generator to draw from: the published one, or that of the best evaluation or of the last step."""
+    ema: Annotated[bool, Field(strict=True)]
+    """Whether it is the moving average of the weights, or for `best` and `final` the weights themselves."""
+    precision: Literal["fp32", "bf16"]
+    """Arithmetic of the generator; `bf16` rounds pixels otherwise, by a level or two."""
+    files: Literal["none", "png", "zip"]
+    """Single images besides the packed array: `png` files in a folder, or in a `zip`."""
+    count: Annotated[Int, Field(ge=100)]
+    """Generated images to evaluate."""
+    grid: Annotated[Int, Field(ge=2, le=32)]
+    """Rows and columns of the sample grid."""
+
+
+class EvaluateParams(Section):
+    extractor: Literal["judge", "inception"]
+    """Features that distances are measured in: the `judge`'s, offline, or `inception`'s, as in published FIDs."""
+    inception_weights: str | None
+    """File with the weights of pytorch-fid's Inception; null takes torch hub's cache, else a download."""
+    judge_epochs: Annotated[Int, Field(ge=1)]
+    """Epochs that the judge (the classifier that supplies the features) is trained for."""
+    min_judge_accuracy: Annotated[Float, Field(ge=0, le=1)]
+    """Held-out accuracy under which the judge's figures are marked as unreliable."""
+    neighbours: Annotated[Int, Field(ge=1, le=100)]
+    """k of the k-nearest-neighbour manifold: precision, recall, density, coverage, and which image is valid."""
+    bins: Annotated[Int, Field(ge=1, le=1000)]
+    """Bins of real features that take the place of classes when images have no labels."""
+    draws: Annotated[Int, Field(ge=1)]
+    """Random draws that the intra-class diversity is averaged over."""
+    subsets: Annotated[Int, Field(ge=2)]
+    """Random halves of the generated images that the intervals of the headline figures rest on."""
+
+
+class ExploreParams(Section):
+    rows: Annotated[Int, Field(ge=1, le=32)]
+    """Rows of images: pairs of latents to walk between, images whose neighbours are looked up, equations."""
+    columns: Annotated[Int, Field(ge=2, le=32)]
+    """Images from one latent to the next in a row, and along each side of the plane."""
+    neighbours: Annotated[Int, Field(ge=1, le=32)]
+    """Nearest training images shown beside each generated one."""
+    pool: Annotated[Int, Field(ge=1)]
+    """Latents in which the classes are looked for."""
+    average: Annotated[Int, Field(ge=1)]
+    """Latents of a class that its mean is taken of, those that the judge is surest of; 3 in Radford 2015."""
+    stops: Annotated[Int, Field(ge=2)]
+    """Latents that the animated walk passes before it comes back."""
+    frames: Annotated[Int, Field(ge=1)]
+    """Frames from one of them to the next."""
+    frame_ms: Annotated[Int, Field(ge=10)]
+    """Milliseconds that a frame is shown."""
+
+
+class CompleteParams(Section):
+    path: Annotated[str, Field(min_length=1)] | None
+    """Images to complete: a folder, zip or tar, or a .npy array of prepared ones; null takes held-out images."""
+    images: Annotated[Int, Field(ge=1)]
+    """Images to complete at most."""
+    masks: Annotated[list[MaskName], Field(min_length=1)]
+    """What to hide: `centre`, `random` (80 %), `left`, `grid`, `lowres`, or a PNG that is white where it hides."""
+    candidates: Annotated[Int, Field(ge=1)]
+    """Latents drawn, from which the best fitting are where the searches start."""
+    starts: Annotated[Int, Field(ge=1)]
+    """Searches for each image; the best counts."""
+    steps: Annotated[Int, Field(ge=0)]
+    """Steps of a search."""
+    lr: Annotated[Float, Field(gt=0)]
+    """Adam's learning rate in a search, falling to 0."""
+    prior_weight: Annotated[Float, Field(ge=0)]
+    """Weight of the prior, how real D finds the image and how likely the latent is, against the L1 to what is known."""
+
+
+class Params(Section):
+    seed: Annotated[Int, Field(ge=0, lt=2**32)]
+    """Every random draw comes from this number and the name of what is drawn."""
+    lr: Annotated[Float, Field(gt=0, le=1)]
+    """Adam's learning rate, of both networks."""
+    batch_size: Annotated[Int, Field(ge=2)]
+    """Images per training step."""
+    steps: Annotated[Int, Field(ge=1)]
+    """Training steps: one update of each network."""
+    threads: Annotated[Int, Field(ge=1, le=1024)]
+    """Processor threads; pinned because another number of threads rounds differently."""
+    device: Literal["auto", "cpu", "cuda"]
+    """`auto` takes the GPU if there is one."""
+    data: DataParams
+    model: ModelParams
+    loss: LossParams
+    train: TrainParams
+    sample: SampleParams
+    evaluate: EvaluateParams
+    explore: ExploreParams
+    complete: CompleteParams
