@@ -15,8 +15,8 @@ from ganlib.metrics.frechet import Gaussian, fit_gaussian, gaussian_distance
 from ganlib.metrics.judging import judge_images
 from ganlib.metrics.reference import Reference, among_train, build_reference, into_bins
 from ganlib.networks.judge import ROTATIONS, Judge
-from ganlib.params import Params
 from ganlib.sampling import generate
+from ganlib.schema import Params
 from ganlib.seeding import random_generator
 from ganlib.training.inputs import Inputs
 
