@@ -14,6 +14,7 @@ from benchmarks import example
 from benchmarks.clock import Work, compare
 from ganlib.latent import draw_latents
 from ganlib.losses import LOSSES
+from ganlib.memory import keep_freed_memory
 from ganlib.networks.blocks import first_size, layer_widths
 from ganlib.networks.dcgan import Discriminator, Generator
 from ganlib.precision import prepare_arithmetic
@@ -84,6 +85,7 @@ def our_side(case: Case, device: torch.device, seed: int = 0) -> Side:
     )
     random = torch.Generator().manual_seed(seed)
     prepare_arithmetic("auto", device)
+    keep_freed_memory()
     take_step = GraphedStep(gan, device) if device.type == "cuda" else partial(train_step, gan)
 
     def step(images: torch.Tensor) -> None:

@@ -24,7 +24,7 @@ def generate(
 
     The generator must be in evaluation mode. Each process makes its part, and all return the whole.
     """
-    generator.to(device)
+    generator.to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     inputs = [part(latents)] if labels is None else [part(latents), part(labels)]
     batches = zip(*(tensor.to(device).split(BATCH_SIZE) for tensor in inputs), strict=True)
     with torch.autocast(device.type, torch.bfloat16, enabled=bf16):

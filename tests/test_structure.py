@@ -11,7 +11,7 @@ from tests.imports import ROOT, imported_modules, reached_files
 from tests.test_params import STAGES
 
 PIPELINE: dict[str, Any] = YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text())
-GROUND = {"errors", "schema", "params", "console", "seeding", "files", "images", "distributed", "launch"}
+GROUND = {"errors", "schema", "params", "console", "seeding", "files", "images", "distributed", "launch", "memory"}
 MIDDLE = {
     "datasets",
     "networks",

@@ -24,11 +24,11 @@ def judge_images(judge: Judge, images: Images, device: torch.device) -> Labelled
 
     Each process judges its part of the images that all have, and all return the whole.
     """
-    judge.to(device)
+    judge.to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     features: list[torch.Tensor] = []
     classes: list[torch.Tensor] = []
     for batch in batches(array_part(images), BATCH_SIZE, device):
-        batch_features = judge.features(to_unit_range(batch))
+        batch_features = judge.features(to_unit_range(batch.contiguous(memory_format=torch.channels_last)))
         features.append(batch_features.cpu())
         classes.append(judge.to_logits(batch_features).argmax(1).cpu())
     judged = torch.cat(features).double().numpy(), torch.cat(classes).numpy()

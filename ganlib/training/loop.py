@@ -15,6 +15,7 @@ from ganlib.errors import UserError
 from ganlib.images import to_unit_range
 from ganlib.latent import draw_classes, draw_latents
 from ganlib.losses import smallest_d_loss
+from ganlib.memory import keep_freed_memory
 from ganlib.precision import prepare_arithmetic
 from ganlib.schema import Params
 from ganlib.training.alarms import EVALUATION_ALARMS, LOG_ALARMS, Alarm, Figures, Row
@@ -48,6 +49,7 @@ def train_gan(
     images = images.to(device)
     class_counts = [] if labels is None else labels.bincount().tolist()
     prepare_arithmetic(params.train.precision, device)
+    keep_freed_memory()
     take_step = stepper(training.gan, device)
 
     def draw(recipe: Recipe) -> Batch:
