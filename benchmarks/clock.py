@@ -106,14 +106,19 @@ def start_work(make: Make, threads: int, start_method: str) -> None:
     _work = make()
 
 
-def repeat(count: int) -> Spent:
-    """Do this process's work a number of times."""
-    processor, start = sum(os.times()[:4]), time.perf_counter()
-    for _ in range(count):
-        _work()
+def seconds(work: Work) -> float:
+    start = time.perf_counter()
+    work()
     if torch.cuda.is_available():
         torch.cuda.synchronize()
-    return Spent(time.perf_counter() - start, sum(os.times()[:4]) - processor, peak_mebibytes())
+    return time.perf_counter() - start
+
+
+def repeat(count: int) -> Spent:
+    """Do this process's work a number of times."""
+    processor = sum(os.times()[:4])
+    wall = seconds(lambda: [_work() for _ in range(count)])
+    return Spent(wall, sum(os.times()[:4]) - processor, peak_mebibytes())
 
 
 _work: Work

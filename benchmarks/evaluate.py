@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.linalg import sqrtm
 
+from benchmarks.clock import seconds
 from ganlib.metrics.features import Extractor, describe_images
 from ganlib.metrics.frechet import frechet_distance
 from ganlib.metrics.reference import build_reference
@@ -32,12 +32,6 @@ CPU = torch.device("cpu")
 IMAGES = 200
 """Images on each side of the comparison with pytorch-fid, which takes a second for ten."""
 PASSES = 3
-
-
-def seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
 
 
 def frechet() -> None:

@@ -1,6 +1,5 @@
 """Compare our training step with PyTorch's DCGAN example's: python -m benchmarks.step."""
 
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -11,7 +10,7 @@ from torch.nn.functional import conv2d
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import example
-from benchmarks.clock import Work, compare
+from benchmarks.clock import Work, compare, seconds
 from ganlib.latent import draw_latents
 from ganlib.losses import LOSSES
 from ganlib.memory import keep_freed_memory
@@ -128,14 +127,6 @@ def peaks(dtype: torch.dtype, device: torch.device) -> tuple[float, float]:
         lambda: a @ b: 2 * size**3,
     }
     return tuple(work / min(seconds(do) for _ in range(20)) for do, work in works.items())  # pyright: ignore[reportReturnType]
-
-
-def seconds(work: Work) -> float:
-    start = time.perf_counter()
-    work()
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
 
 
 def run(case: Case, device: torch.device, peak: float) -> None:

@@ -17,13 +17,16 @@ def has_bf16(device: torch.device) -> bool:
     return torch.cpu._is_avx512_bf16_supported()
 
 
-def prepare_arithmetic(precision: str, device: torch.device) -> None:
-    """Let a GPU's float32 be TF32; warn on stderr, with the measured slowdown, of bf16 that the device emulates."""
+def prepare_arithmetic(precision: str, device: torch.device, key: str = "train.precision") -> None:
+    """Let a GPU's float32 be TF32; warn on stderr, with the measured slowdown, of bf16 that the device emulates.
+
+    `key` is the parameter that the precision was asked for with.
+    """
     torch.backends.cuda.matmul.fp32_precision = "tf32"
     torch.backends.cudnn.conv.fp32_precision = "tf32"  # pyright: ignore[reportAttributeAccessIssue]
     wake_expm1()
     if precision == "bf16" and not has_bf16(device):
-        print(emulation_warning(bf16_slowdown(device)), file=sys.stderr)
+        print(emulation_warning(key, bf16_slowdown(device)), file=sys.stderr)
 
 
 def wake_expm1() -> None:
@@ -31,10 +34,10 @@ def wake_expm1() -> None:
     torch.tanh(torch.zeros(1, dtype=torch.bfloat16))
 
 
-def emulation_warning(slowdown: float) -> str:
+def emulation_warning(key: str, slowdown: float) -> str:
     return (
-        f"WARNING: train.precision = bf16 is emulated here: a matrix product takes {slowdown:.1f} times as long as in "
-        "float32; set train.precision to auto or fp32"
+        f"WARNING: {key} = bf16 is emulated here: a matrix product takes {slowdown:.1f} times as long as in float32; "
+        f"set {key} to fp32"
     )
 
 

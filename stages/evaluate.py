@@ -81,7 +81,7 @@ def samples(
     order, labels = content_order(images), generated / "labels.npy"
     table, agreement = pd.read_csv(reference / "confusion.csv", dtype=str, keep_default_na=False), {}
     if labels.is_file():  # a conditional model was asked for these classes
-        table = asked_and_judged(np.load(labels)[order], described, network)
+        table = asked_and_judged(np.load(labels)[order], described.classes, network)
         agreement = {"class_agreement": float(np.mean(table["asked"].to_numpy() == table["judged"].to_numpy()))}
     protocol |= {"protocol_generated": len(images), "protocol_draws": params.evaluate.draws}
     notes = notes_on(protocol) | notes_on_judge(heldout["judge_accuracy"], params.evaluate.min_judge_accuracy)

@@ -18,14 +18,13 @@ def main(
     """Take the features of the real images, and what held-out ones score in the place of generated ones."""
     params = load_params()
     import numpy as np
-    import pandas as pd
 
     from ganlib.datasets.packed import read_meta, read_split
     from ganlib.distributed import rank
     from ganlib.files import rounded, whole_folder, write_json
     from ganlib.launch import joined, processes_here, relaunched
     from ganlib.metrics.features import check_images, describe_images, load_extractor
-    from ganlib.metrics.judging import judge_confusion
+    from ganlib.metrics.judging import asked_and_judged, judge_confusion
     from ganlib.metrics.reference import build_reference, save_reference
     from ganlib.metrics.summary import heldout_figures
     from ganlib.networks.judge import check_judge, load_judge
@@ -73,9 +72,7 @@ def main(
         save_reference(folder, reference)
         write_json(folder / "protocol.json", protocol)
         write_json(folder / "heldout.json", rounded(figures))
-        names = np.array(network.class_names)
-        confusion = pd.DataFrame({"asked": names[asked], "judged": names[judged]})
-        confusion.to_csv(folder / "confusion.csv", index=False)
+        asked_and_judged(asked, judged, network).to_csv(folder / "confusion.csv", index=False)
 
 
 if __name__ == "__main__":

@@ -51,8 +51,7 @@ def main(
         grid_labels = grid_classes(columns, columns, len(generator.class_names))
     grid_latents, latents = draw(columns**2, "grid"), draw(params.sample.count, "images")
     with joined(processes, device) as own_device:
-        if bf16:
-            prepare_arithmetic("bf16", own_device)
+        prepare_arithmetic(params.sample.precision, own_device, "sample.precision")
         grid_images = generate(generator, grid_latents, own_device, grid_labels, bf16)
         images = generate(generator, latents, own_device, labels, bf16)
         if rank() != 0:

@@ -58,7 +58,8 @@ def test_auto_is_what_the_hardware_computes_in():
 
 
 def test_a_warning_names_the_measured_slowdown_of_emulated_bf16(capsys: pytest.CaptureFixture[str]):
-    assert "takes 2.5 times as long" in emulation_warning(2.5)
+    warning = emulation_warning("sample.precision", 2.5)
+    assert "takes 2.5 times as long" in warning and warning.endswith("set sample.precision to fp32")
     assert bf16_slowdown(CPU) > 0
     prepare_arithmetic("bf16", CPU)
     assert ("WARNING: train.precision = bf16" in capsys.readouterr().err) != has_bf16(CPU)

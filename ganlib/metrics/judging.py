@@ -45,10 +45,10 @@ def judge_confusion(
     return rotations.numpy(), judge_images(judge, turned.numpy(), device).classes
 
 
-def asked_and_judged(asked: NDArray[np.int64], judged: Labelled, judge: Judge) -> pd.DataFrame:
+def asked_and_judged(asked: NDArray[np.int64], judged: NDArray[np.int64], judge: Judge) -> pd.DataFrame:
     """Return a row per image: the name of the class that was asked for, (N,), and of what the judge takes it for."""
     names = np.array(judge.class_names)
-    return pd.DataFrame({"asked": names[asked], "judged": names[judged.classes]})
+    return pd.DataFrame({"asked": names[asked], "judged": names[judged]})
 
 
 def batches(images: Images, size: int, device: torch.device) -> Iterator[torch.Tensor]:
