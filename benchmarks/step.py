@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks import example
 from benchmarks.clock import Work, compare, seconds
 from ganlib.latent import draw_latents
-from ganlib.losses import LOSSES
+from ganlib.losses import LOSSES, Targets
 from ganlib.memory import keep_freed_memory
 from ganlib.networks.blocks import first_size, layer_widths
 from ganlib.networks.dcgan import Discriminator, Generator
@@ -67,11 +67,11 @@ def our_side(case: Case, device: torch.device, seed: int = 0) -> Side:
     sizes: dict[str, Any] = {"width": WIDTH, "image_size": case.image_size, "channels": case.channels}
     sizes["kernel_size"] = case.kernel_size
     generator = Generator(latent_dim=example.LATENT_DIM, **sizes)
-    gan = build_gan(generator, Discriminator(activation=case.activation, **sizes), 2e-4, device)
+    gan = build_gan(generator, Discriminator(activation=case.activation, **sizes), 2e-4, (0.5, 0.999), device)
     recipe = Recipe(
         loss=LOSSES["nonsaturating"],
-        real_labels=(1.0, 1.0),
-        label_flip=0,
+        targets=Targets(1, 1, 0),
+        d_steps=1,
         r1_weight=0,
         gradient_penalty=0,
         weight_clip=0,

@@ -9,14 +9,41 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-from scipy.special import xlogy
+from scipy.special import expit, logit, xlogy
 from torch import Tensor
 from torch.nn.functional import cross_entropy, relu, softplus
 
 
+class Targets(NamedTuple):
+    """What D's targets are drawn from: `draw_targets` draws them, and a loss's limits follow from them."""
+
+    real_low: float
+    real_high: float
+    """Range of the labels of real images (one-sided label smoothing, Salimans 2016)."""
+    flip: float
+    """Share of images whose label D is given wrong: 0 for real ones, 1 for fakes."""
+
+    @property
+    def real_mean(self) -> float:
+        return (self.real_low + self.real_high) / 2 * (1 - self.flip)
+
+    @property
+    def mean(self) -> float:
+        """Mean over real and fake images, in equal numbers."""
+        return (self.real_mean + self.flip) / 2
+
+
 class Loss(NamedTuple):
+    """One game: both sides, and what follows from D's for alarms and charts."""
+
     discriminator: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
     generator: Callable[[Tensor], Tensor]
+    labelled: bool
+    """Whether labels count, so that they can be smoothed and flipped."""
+    smallest_d_loss: Callable[[Targets], float]
+    """What D's loss can fall to on average."""
+    undecided: Callable[[Targets], float | None]
+    """D's best logit where it can't tell real from fake; None if any logit of a range is as good."""
 
 
 def cross_entropy_d_loss(real_logits: Tensor, fake_logits: Tensor, real_labels: Tensor, fake_labels: Tensor) -> Tensor:
@@ -63,25 +90,47 @@ def mean_g_loss(fake_logits: Tensor) -> Tensor:
     return -fake_logits.mean()
 
 
+def smallest_cross_entropy(targets: Targets) -> float:
+    """Return the entropies of both sides' mean labels: cross-entropy where D(x) is the mean label."""
+    labels = targets.real_mean, targets.flip
+    return sum(float(-xlogy(label, label) - xlogy(1 - label, 1 - label)) for label in labels)
+
+
+def smallest_least_squares(targets: Targets) -> float:
+    """Return half the variances of both sides' labels, which are what no logit can explain."""
+    low, high, flip = targets
+    mean_square = (low**2 + low * high + high**2) / 3 * (1 - flip)
+    return 0.5 * (mean_square - targets.real_mean**2 + flip * (1 - flip))
+
+
+CROSS_ENTROPY = Loss(
+    cross_entropy_d_loss,
+    nonsaturating_g_loss,
+    labelled=True,
+    smallest_d_loss=smallest_cross_entropy,
+    undecided=lambda targets: float(logit(targets.mean)),
+)
 LOSSES = {
-    "nonsaturating": Loss(cross_entropy_d_loss, nonsaturating_g_loss),
-    "minimax": Loss(cross_entropy_d_loss, minimax_g_loss),
-    "least_squares": Loss(least_squares_d_loss, least_squares_g_loss),
-    "hinge": Loss(hinge_d_loss, mean_g_loss),
-    "wasserstein": Loss(wasserstein_d_loss, mean_g_loss),
+    "nonsaturating": CROSS_ENTROPY,
+    "minimax": CROSS_ENTROPY._replace(generator=minimax_g_loss),
+    "least_squares": Loss(
+        least_squares_d_loss,
+        least_squares_g_loss,
+        labelled=True,
+        smallest_d_loss=smallest_least_squares,
+        undecided=lambda targets: targets.mean,
+    ),
+    "hinge": Loss(hinge_d_loss, mean_g_loss, labelled=False, smallest_d_loss=lambda _: 0.0, undecided=lambda _: None),
+    "wasserstein": Loss(
+        wasserstein_d_loss, mean_g_loss, labelled=False, smallest_d_loss=lambda _: -math.inf, undecided=lambda _: None
+    ),
 }
 
 
-def smallest_d_loss(name: str, real_label: float, label_flip: float) -> float:
-    """Return what D's loss can fall to on average, given the mean label of real images and the share flipped."""
-    if name == "wasserstein":
-        return -math.inf
-    if name == "hinge":
-        return 0.0
-    mean_labels = real_label * (1 - label_flip), label_flip
-    if name == "least_squares":
-        return 0.5 * label_flip * (1 - label_flip) * (real_label**2 + 1)
-    return sum(-xlogy(label, label) - xlogy(1 - label, 1 - label) for label in mean_labels)
+def undecided_probability(name: str, targets: Targets) -> float | None:
+    """Return D(x) where D can't tell real from fake, 0.5 without smoothing; None where the loss fixes no level."""
+    at = LOSSES[name].undecided(targets)
+    return None if at is None else float(expit(at))
 
 
 def class_loss(class_logits: Tensor, labels: Tensor) -> Tensor:

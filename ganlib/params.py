@@ -7,20 +7,18 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from ganlib.errors import UserError
-from ganlib.schema import Params
+from ganlib.schema import LabelledLoss, Params
 
 PARAMS_FILE = Path("params.yaml")
 DCGAN_SIZES = sorted(size << doublings for size in range(4, 8) for doublings in range(1, 7) if size << doublings <= 256)
 """Image sizes that 4, 5, 6 or 7 pixels double up to."""
-LABELLED_LOSSES = ("nonsaturating", "minimax", "least_squares")
-"""Losses that pull logits towards labels, which can be smoothed and flipped."""
 
 
 def load_params(path: Path = PARAMS_FILE) -> Params:
@@ -66,11 +64,11 @@ def _check_together(params: Params) -> None:
     if params.model.architecture != "mlp" and size not in DCGAN_SIZES:
         sizes = ", ".join(map(str, DCGAN_SIZES))
         raise ValueError(f"data.image_size = {size}: {params.model.architecture} takes {sizes}")
-    if params.model.architecture == "dcgan" and params.model.upsampling == "nearest" and params.model.kernel_size == 4:
-        raise ValueError("model.kernel_size = 4: model.upsampling nearest needs a kernel with a centre, 3 or 5")
+    if params.model.dcgan.upsampling == "nearest" and params.model.dcgan.kernel_size == 4:
+        raise ValueError("model.dcgan.kernel_size = 4: upsampling nearest needs a kernel with a centre, 3 or 5")
     if params.loss.gradient_penalty and params.model.d_norm == "batch":
         raise ValueError("loss.gradient_penalty looks at images one by one: set model.d_norm to instance or none")
-    if params.loss.name not in LABELLED_LOSSES and (params.loss.real_label_low < 1 or params.loss.label_flip):
+    if params.loss.name not in get_args(LabelledLoss) and (params.loss.real_label_low < 1 or params.loss.label_flip):
         raise ValueError(
             f"loss.name = {params.loss.name} has no labels: set loss.real_label_low and real_label_high to 1, "
             "loss.label_flip to 0"

@@ -18,7 +18,7 @@ def has_bf16(device: torch.device) -> bool:
 
 
 def prepare_arithmetic(precision: str, device: torch.device, key: str = "train.precision") -> None:
-    """Let a GPU's float32 be TF32; warn on stderr, with the measured slowdown, of bf16 that the device emulates.
+    """Let a GPU's float32 be TF32 from here on, penalties included; warn on stderr of bf16 that the device emulates.
 
     `key` is the parameter that the precision was asked for with.
     """

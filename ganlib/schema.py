@@ -17,6 +17,7 @@ def _refuse_bool_and_text(value: Any) -> Any:
 
 Int = Annotated[int, BeforeValidator(_refuse_bool_and_text)]
 Float = Annotated[float, BeforeValidator(_refuse_bool_and_text), Field(allow_inf_nan=False)]
+Beta = Annotated[Float, Field(ge=0, lt=1)]
 
 
 def _refuse_unknown_mask(value: str) -> str:
@@ -81,12 +82,29 @@ class DataParams(Section):
     """Whether training mirrors half of the real images left to right."""
 
 
+class DcganParams(Section):
+    kernel_size: Literal[3, 4, 5]
+    """Height and width of the kernels."""
+    upsampling: Literal["transposed", "nearest"]
+    """How the generator doubles sizes: transposed convolution, or nearest pixels and convolution."""
+
+
+class MlpParams(Section):
+    hidden_layers: Annotated[Int, Field(ge=1, le=16)]
+    """Hidden layers of each network; two in Goodfellow 2014."""
+
+
+class ResnetParams(Section):
+    widths: Literal["doubled", "equal"]
+    """Channels away from the image: `doubled` with each halving (SNGAN at 128 px), or `equal` (at 32 px)."""
+
+
 class ModelParams(Section):
     architecture: Literal["dcgan", "mlp", "resnet"]
     """`dcgan`: convolutions (Radford 2015), doubling 4 to 7 pixels. `mlp`: dense layers (Goodfellow 2014).
 
-    `resnet`: SNGAN's residual blocks (Miyato 2018), likewise doubling 4 to 7 pixels. A family leaves aside the settings
-    that it has no use for: mlp and resnet those that name dcgan.
+    `resnet`: SNGAN's residual blocks (Miyato 2018), likewise doubling 4 to 7 pixels. Each has a section of what only it
+    knows; all are checked, whichever is chosen.
     """
     latent_dim: Annotated[Int, Field(ge=1, le=4096)]
     """Length of the latent vector z."""
@@ -94,8 +112,6 @@ class ModelParams(Section):
     """Distribution of z: N(0, 1), or uniform in [-1, 1]."""
     width: Annotated[Int, Field(ge=4, le=1024)]
     """Channels of the layer nearest the image, doubled in each deeper one; mlp has 16 times as many units."""
-    kernel_size: Literal[3, 4, 5]
-    """Height and width of dcgan's kernels."""
     g_activation: Literal["relu", "leaky_relu", "elu"]
     """Activation in the generator."""
     d_activation: Literal["relu", "leaky_relu", "elu"]
@@ -104,20 +120,27 @@ class ModelParams(Section):
     """Normalisation in the generator, but for its output; mlp takes layer norm for `instance`."""
     d_norm: Literal["batch", "instance", "none"]
     """Normalisation in the discriminator, but for its input."""
-    spectral_norm: bool
+    spectral_norm: Annotated[bool, Field(strict=True)]
     """Whether D's weights are divided by their spectral norm (Miyato 2018)."""
-    upsampling: Literal["transposed", "nearest"]
-    """How dcgan's generator doubles sizes: transposed convolution, or nearest pixels and convolution."""
     conditional: Literal["none", "concat", "projection", "auxiliary"]
     """Whether images are asked for by class, which G is told beside z, and how D takes it.
 
     `concat` joins the class to D's image (CGAN, Mirza 2014), `projection` multiplies its embedding with D's features
     (Miyato & Koyama 2018), `auxiliary` lets D guess it (ACGAN, Odena 2017).
     """
+    dcgan: DcganParams
+    mlp: MlpParams
+    resnet: ResnetParams
+
+
+LabelledLoss = Literal["nonsaturating", "minimax", "least_squares"]
+"""Losses that pull logits towards labels, which can be smoothed and flipped."""
+CriticLoss = Literal["hinge", "wasserstein"]
+"""Losses that know no labels."""
 
 
 class LossParams(Section):
-    name: Literal["nonsaturating", "minimax", "least_squares", "hinge", "wasserstein"]
+    name: Literal[LabelledLoss, CriticLoss]
     """`nonsaturating`, `minimax` (Goodfellow 2014), `least_squares` (Mao 2017), `hinge` (Lim 2017), `wasserstein`."""
     real_label_low: Annotated[Float, Field(gt=0.5, le=1)]
     """Lower end of D's targets for real images, drawn per image: one-sided label smoothing (Salimans 2016)."""
@@ -130,7 +153,7 @@ class LossParams(Section):
     weight_clip: Annotated[Float, Field(ge=0)]
     """Largest weight of D (WGAN, Arjovsky 2017), 0.01 in the paper; 0 turns it off."""
     r1: Annotated[Float, Field(ge=0)]
-    """Weight of the R1 gradient penalty on D (Mescheder 2018), in float32; 0 turns it off."""
+    """Weight of the R1 gradient penalty on D (Mescheder 2018), never in bf16; 0 turns it off."""
     r1_every: Annotated[Int, Field(ge=1)]
     """Steps from one R1 penalty to the next, its weight multiplied by as many (Karras 2020)."""
     auxiliary: Annotated[Float, Field(gt=0)]
@@ -139,11 +162,15 @@ class LossParams(Section):
 
 class TrainParams(Section):
     precision: Literal["auto", "fp32", "bf16"]
-    """Arithmetic of the networks; `auto` takes bf16 where the processor computes in it, else fp32."""
+    """Arithmetic of the networks; `auto` takes bf16 where the processor computes in it, else fp32 (TF32 on a GPU)."""
     lr_decay_start: Annotated[Float, Field(ge=0, le=1)]
     """Share of the steps after which both learning rates fall linearly to 0; 1 keeps them constant."""
+    betas: tuple[Beta, Beta]
+    """Adam's decay rates of both networks: 0.5 and 0.999 in Radford 2015, 0 and 0.9 in WGAN-GP and SNGAN."""
     d_steps: Annotated[Int, Field(ge=1, le=100)]
-    """Updates of D for each update of G."""
+    """Updates of D in a training step, each on a batch of its own."""
+    g_steps: Annotated[Int, Field(ge=1, le=100)]
+    """Updates of G in a training step, after D's, each with latents of its own."""
     d_lr_ratio: Annotated[Float, Field(gt=0)]
     """D's learning rate over G's (two time-scales, Heusel 2017)."""
     instance_noise: Annotated[Float, Field(ge=0)]
@@ -252,7 +279,7 @@ class Params(Section):
     batch_size: Annotated[Int, Field(ge=2)]
     """Images per training step."""
     steps: Annotated[Int, Field(ge=1)]
-    """Training steps: one update of each network."""
+    """Training steps: each updates both networks, once or as `train.d_steps` and `g_steps` say."""
     threads: Annotated[Int, Field(ge=1, le=1024)]
     """Processor threads; pinned because another number of threads rounds differently."""
     device: Literal["auto", "cpu", "cuda"]

@@ -34,14 +34,17 @@ def main(
     from ganlib.distributed import check_alike, from_first, rank
     from ganlib.files import sha256_of, whole_folder
     from ganlib.launch import joined, relaunched
+    from ganlib.losses import undecided_probability
+    from ganlib.memory import keep_freed_memory
     from ganlib.networks.families import build_discriminator, build_generator
     from ganlib.networks.sync_norm import synchronise
-    from ganlib.precision import precision_of
+    from ganlib.precision import precision_of, prepare_arithmetic
     from ganlib.seeding import pin_arithmetic, resolve_device, seeded_weights
     from ganlib.training.checkpoint import checkpoint_folder, checkpoint_key, load_latest_checkpoint, save_checkpoint
     from ganlib.training.inputs import load_inputs
     from ganlib.training.loop import train_gan
     from ganlib.training.publish import publish
+    from ganlib.training.recipe import targets_of
     from ganlib.training.state import Training, build_gan, start_training
     from ganlib.training.watch import build_watch
 
@@ -51,6 +54,8 @@ def main(
     with ExitStack() as stack:
         device = stack.enter_context(joined(params.train.distributed, resolve_device(params.device)))
         # sample.count is read here only to refuse, before the training; no output depends on it.
+        prepare_arithmetic(params.train.precision, device)  # real and generated images are judged in the same
+        keep_freed_memory()
         inputs = load_inputs(prepared, judge, params)
         data = inputs.digests, sha256_of(Path(__file__))
         key = checkpoint_key(params.model_dump(include=DEPENDS_ON), device.type, data)
@@ -58,7 +63,8 @@ def main(
         with seeded_weights(params.seed, "train/weights"):
             generator = synchronise(build_generator(**inputs.configs["generator"]))
             discriminator = synchronise(build_discriminator(**inputs.configs["discriminator"]))
-        training = start_training(build_gan(generator, discriminator, params.lr, device), inputs.images, params)
+        gan = build_gan(generator, discriminator, params.lr, params.train.betas, device)
+        training = start_training(gan, inputs.images, params)
         watch = build_watch(inputs, params, device)
         writes = rank() == 0
         folder = Path(os.environ.get("GAN_CHECKPOINTS", checkpoints)) / key
@@ -86,7 +92,10 @@ def main(
         report: Any = {"report": show, "warn": say, "checkpoint": save}
         train_gan(training, inputs.images, params, device, labels=inputs.labels, watch=watch, **report)
         if writes:
-            protocol = watch.protocol | {"train_precision": precision_of(params.train.precision, device)}
+            protocol = watch.protocol | {
+                "train_precision": precision_of(params.train.precision, device),
+                "train_undecided": undecided_probability(params.loss.name, targets_of(params.loss)),
+            }
             with whole_folder(out) as published:
                 publish(published, training, inputs.configs, params.train.publish, protocol)
 

@@ -38,15 +38,15 @@ SMALL = {
 
 def edit_params(text: str, changes: dict[str, str]) -> str:
     """Replace values in the text of a params file, keys given as `train.log_every`; comments stay."""
-    lines, section = text.splitlines(), ""
+    lines, sections = text.splitlines(), [""]
     left = dict(changes)
     for index, line in enumerate(lines):
         if not line or line.startswith("#"):
             continue
-        key, _, rest = line.strip().partition(":")
-        if not line.startswith(" "):
-            section = "" if rest.strip() and not rest.strip().startswith("#") else f"{key}."
-        name = (section if line.startswith(" ") else "") + key
+        key = line.strip().partition(":")[0]
+        depth = (len(line) - len(line.lstrip())) // 2
+        name = ".".join([*sections[1 : depth + 1], key])
+        sections = [*sections[: depth + 1], key]
         if name in left:
             lines[index] = f"{line[: line.index(':')]}: {left.pop(name)}"
     assert not left, f"not in params.yaml: {left}"

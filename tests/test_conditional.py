@@ -26,7 +26,9 @@ from ganlib.networks.weights import save_network
 from ganlib.params import check_classes
 from ganlib.sampling import generate
 from ganlib.seeding import seeded_weights
+from ganlib.training import loop
 from ganlib.training.state import build_gan, start_training
+from ganlib.training.step import Batch
 from tests.conftest import ROOT, edit_params, run, small_params
 from tests.test_params import STAGES
 from tests.test_stages import arguments_of, invoke
@@ -129,13 +131,35 @@ def test_a_generator_learns_to_draw_what_it_is_asked_for(architecture: str, cond
     labels = torch.arange(128) % 2
     noise = torch.randint(0, 56, (128, 1, 8, 8), generator=torch.Generator().manual_seed(0))
     images = (noise + 200 * labels[:, None, None, None]).to(torch.uint8)
-    training = start_training(build_gan(generator, discriminator, params.lr, CPU), images, params)
+    training = start_training(build_gan(generator, discriminator, params.lr, params.train.betas, CPU), images, params)
     go_on(training, images, params, labels)
     latents = torch.randn(50, 4, generator=torch.Generator().manual_seed(1))
     dark, bright = (
         generate(generator.eval(), latents, CPU, torch.full((50,), label)).mean((1, 2, 3)) for label in (0, 1)
     )
     assert (dark < 128).mean() > 0.9 and (bright > 128).mean() > 0.9
+
+
+@pytest.mark.parametrize("penalty", [0, 10])
+def test_wgan_gp_looks_between_images_of_one_class(penalty: float, monkeypatch: pytest.MonkeyPatch):
+    params = settings(
+        conditional="projection", gradient_penalty=penalty, d_norm="none", d_steps=2, batch_size=40, steps=2, width=4
+    )
+    drawn: list[Batch] = []
+
+    def recording(*arguments: Any) -> Any:
+        take = stepper(*arguments)
+        return lambda batches, recipe: drawn.extend(batches) or take(batches, recipe)
+
+    stepper = loop.stepper
+    monkeypatch.setattr(loop, "stepper", recording)
+    generator = build_generator(**generator_config(params.model, 8, 1, COUNTS))
+    discriminator = build_discriminator(**discriminator_config(params.model, 8, 1, len(COUNTS)))
+    images = torch.randint(0, 256, (40, 1, 8, 8), dtype=torch.uint8)
+    gan = build_gan(generator, discriminator, params.lr, params.train.betas, CPU)
+    go_on(start_training(gan, images, params), images, params, torch.arange(40) % 2)
+    same = [bool((batch.real_classes == batch.fake_classes).all()) for batch in drawn]
+    assert same == [penalty > 0] * 4
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -149,7 +173,9 @@ def test_every_loss_and_penalty_takes_labels_and_repeats(conditional: str, loss:
             generator = build_generator(**generator_config(params.model, 8, 1, COUNTS))
             discriminator = build_discriminator(**discriminator_config(params.model, 8, 1, len(COUNTS)))
         images = torch.randint(0, 256, (40, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-        training = start_training(build_gan(generator, discriminator, params.lr, CPU), images, params)
+        training = start_training(
+            build_gan(generator, discriminator, params.lr, params.train.betas, CPU), images, params
+        )
         labels = torch.arange(40) % 2
         go_on(training, images, params, labels)
         return {**generator.state_dict(), **discriminator.state_dict()}

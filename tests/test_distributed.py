@@ -50,7 +50,7 @@ def gradients_of_a_step(changes: dict[str, Any]) -> dict[str, torch.Tensor]:
         discriminator = build_discriminator(**discriminator_config(params.model, 16, 1))
     for network in (generator, discriminator):
         synchronise(network)
-    gan, random = build_gan(generator, discriminator, 1e-3, CPU), torch.Generator().manual_seed(0)
+    gan, random = build_gan(generator, discriminator, 1e-3, (0.5, 0.999), CPU), torch.Generator().manual_seed(0)
     images = torch.rand(8, 1, 16, 16, generator=random) * 2 - 1
     recipe = recipe_of(params, CPU)
     recipe = recipe.__class__(**{**recipe.__dict__, "r1_weight": params.loss.r1})

@@ -33,7 +33,7 @@ def test_a_graphed_step_gives_the_bytes_of_the_plain_step(precision: str):
                 Generator(latent_dim=5, width=16, image_size=16, channels=3),
                 Discriminator(width=16, image_size=16, channels=3),
             )
-        return build_gan(*networks, 1e-3, device)
+        return build_gan(*networks, 1e-3, (0.5, 0.999), device)
 
     def draw() -> Batch:
         images = torch.rand(8, 3, 16, 16, generator=random).to(device).contiguous(memory_format=torch.channels_last)

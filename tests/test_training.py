@@ -11,9 +11,9 @@ from ganlib.augment import cut_out, draw_colours, draw_corners, draw_shifts, fli
 from ganlib.ema import decay_for, update_ema
 from ganlib.errors import UserError
 from ganlib.images import grid_image, to_pixels, to_unit_range
-from ganlib.losses import LOSSES, gradient_penalty, r1_penalty
+from ganlib.losses import LOSSES, Targets, gradient_penalty, r1_penalty
 from ganlib.networks import dcgan, resnet
-from ganlib.networks.blocks import first_size
+from ganlib.networks.blocks import ACTIVATIONS, first_size
 from ganlib.networks.dcgan import Discriminator, Generator
 from ganlib.networks.families import (
     FAMILIES,
@@ -120,6 +120,62 @@ def test_the_networks_of_sngan_for_128_pixels_have_its_shapes():
     assert discriminator.to_logit.weight.shape == (1, 1024)
 
 
+BLOCKS = {
+    "up": lambda activation, norm: resnet.up_block(4, 6, activation, norm),
+    "first": lambda activation, norm: resnet.first_block(4, 6, activation),
+    "down": lambda activation, norm: resnet.down_block(4, 6, activation, norm),
+    "flat": lambda activation, norm: resnet.flat_block(4, activation, norm),
+}
+
+
+@pytest.mark.parametrize("norm", ["batch", "instance", "none"])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("block", BLOCKS)
+def test_a_block_leaves_its_input_alone_and_adds_its_shortcut_to_its_branch(block: str, activation: str, norm: str):
+    residual, x = BLOCKS[block](activation, norm), torch.randn(3, 4, 8, 8)
+    branch, shortcut = residual.branch(x.clone()), residual.shortcut(x.clone())
+    given = x.clone()
+    torch.testing.assert_close(residual(given), branch + shortcut)
+    assert torch.equal(given, x)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_networks_leave_their_inputs_alone(family: str):
+    nets = FAMILIES[family]
+    latents, images = torch.randn(3, 5), torch.randn(3, 1, 12, 12)
+    given = latents.clone(), images.clone()
+    nets.generator(latent_dim=5, width=4, image_size=12, channels=1, norm="none")(given[0])
+    nets.discriminator(width=4, image_size=12, channels=1, norm="none")(given[1])
+    assert torch.equal(given[0], latents) and torch.equal(given[1], images)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_setting_of_a_family_reaches_its_networks_and_unknown_ones_are_refused(family: str):
+    model = settings(architecture=family).model
+    reached = generator_config(model, 12, 1).keys() | discriminator_config(model, 12, 1).keys()
+    assert set(type(getattr(model, family)).model_fields) <= reached
+    for config, build in ((generator_config, build_generator), (discriminator_config, build_discriminator)):
+        build(**config(model, 12, 1))
+        with pytest.raises(TypeError, match="kernel_sise"):
+            build(**config(model, 12, 1), kernel_sise=5)
+
+
+@pytest.mark.parametrize("layers", [1, 2, 5])
+def test_the_mlp_has_as_many_hidden_layers_as_asked_for(layers: int):
+    model = settings(architecture="mlp", hidden_layers=layers).model
+    generator = build_generator(**generator_config(model, 8, 1))
+    for network in (generator, build_discriminator(**discriminator_config(model, 8, 1))):
+        assert sum(isinstance(module, nn.Linear) for module in network.modules()) == layers + 1
+
+
+def test_equal_widths_are_those_of_the_nets_for_32_pixels():
+    size: Any = {"width": 8, "image_size": 32, "channels": 3, "widths": "equal"}
+    for network in (resnet.Generator(latent_dim=5, **size), resnet.Discriminator(**size)):
+        convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
+        assert {layer.out_channels for layer in convolutions} <= {8, 3}
+    assert resnet.Discriminator(**size)(resnet.Generator(latent_dim=5, **size)(torch.randn(2, 5))).shape == (2,)
+
+
 def test_a_residual_net_keeps_the_scale_of_its_features_at_the_start():
     images = torch.randn(8, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     with seeded_weights(0, "weights"):
@@ -200,11 +256,11 @@ def recipe(**changes: object) -> Recipe:
 
 def test_labels_are_drawn_from_their_range_and_flipped_as_often_as_asked():
     random = torch.Generator().manual_seed(0)
-    real, fake = draw_targets(4000, recipe(real_labels=(0.9, 1.0), label_flip=0.1), random)
+    real, fake = draw_targets(4000, recipe(targets=Targets(0.9, 1.0, 0.1)), random)
     kept = real[real > 0]
     assert kept.min() >= 0.9 and kept.max() <= 1 and kept.std() > 0.02
     assert len(kept) == pytest.approx(3600, rel=0.05) and fake.sum() == pytest.approx(400, rel=0.2)
-    real, fake = draw_targets(9, recipe(real_labels=(0.9, 0.9), label_flip=0), random)
+    real, fake = draw_targets(9, recipe(targets=Targets(0.9, 0.9, 0)), random)
     assert torch.equal(real, torch.full((9,), 0.9)) and not fake.any()
 
 
@@ -230,6 +286,14 @@ def test_translation_moves_whole_pixels_and_repeats_the_edge():
         assert len(found) == 1
         shifts.add(found[0])
     assert len(shifts) > 15
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_translation_is_exact_whatever_autocast_says(dtype: torch.dtype):
+    images, shifts = torch.randn(4, 1, 8, 8).to(dtype), torch.tensor([[1, 0, -2, 3], [0, 2, -1, 0]])
+    with torch.autocast("cpu", torch.bfloat16):
+        moved = translate(images, shifts)
+    assert moved.dtype == dtype and all(value in images for value in moved.flatten())
 
 
 def test_translation_lets_gradients_through():
@@ -333,9 +397,13 @@ def settings(seed: int = 1, **changes: object) -> Any:
         | {"evaluate_count": 100}
         | changes
     )
-    for section in (values, *(value for value in values.values() if isinstance(value, dict))):
-        section |= {key: changes[key] for key in section.keys() & changes.keys()}
-    return Params.model_validate(values)
+
+    def change(section: dict[str, Any]) -> dict[str, Any]:
+        return {
+            key: changes.get(key, change(value) if isinstance(value, dict) else value) for key, value in section.items()
+        }
+
+    return Params.model_validate(change(values))
 
 
 def start(seed: int, **changes: object) -> tuple[Training, torch.Tensor, Params]:
@@ -344,7 +412,7 @@ def start(seed: int, **changes: object) -> tuple[Training, torch.Tensor, Params]
     with seeded_weights(seed, "weights"):
         generator = build_generator(**generator_config(params.model, 8, 1))
         discriminator = build_discriminator(**discriminator_config(params.model, 8, 1))
-    gan = build_gan(generator, discriminator, params.lr, CPU)
+    gan = build_gan(generator, discriminator, params.lr, params.train.betas, CPU)
     images = torch.randint(0, 256, (40, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     return start_training(gan, images, params), images, params
 
@@ -380,7 +448,7 @@ VARIANTS = [
     {"precision": "fp32"},
     {"precision": "bf16"},
     {"name": "minimax", "latents": "uniform", "label_flip": 0.1, "real_label_high": 1.0},
-    {"name": "least_squares", "kernel_size": 3, "upsampling": "nearest", "instance_noise": 0.1},
+    {"name": "least_squares", "kernel_size": 3, "upsampling": "nearest", "instance_noise": 0.1, "g_steps": 2},
     {"name": "hinge", "real_label_low": 1, "real_label_high": 1, "spectral_norm": True, "d_norm": "none", "d_steps": 2},
     {"name": "wasserstein", "real_label_low": 1, "real_label_high": 1, "gradient_penalty": 10, "d_norm": "instance"},
     {"name": "wasserstein", "real_label_low": 1, "real_label_high": 1, "weight_clip": 0.01, "d_lr_ratio": 0.5},
@@ -400,6 +468,11 @@ def test_a_seed_gives_the_same_weights_bit_for_bit(changes: dict[str, object]):
 
 def test_flipped_images_train_other_weights():
     assert not equal(trained(1), trained(1, flip=True))
+
+
+def test_g_steps_and_betas_train_other_weights():
+    assert not equal(trained(1), trained(1, g_steps=2))
+    assert not equal(trained(1), trained(1, betas=(0, 0.9)))
 
 
 def test_without_a_halflife_the_last_weights_are_published():

@@ -1,19 +1,23 @@
 """Watching a training: alarms, the best weights, and what a collapse does."""
 
 import copy
+import io
 import math
+from functools import partial
 from pathlib import Path
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from scipy.optimize import minimize
+from scipy.optimize import minimize, minimize_scalar
 
 from ganlib.errors import UserError
 from ganlib.files import read_json
-from ganlib.losses import LOSSES, smallest_d_loss
+from ganlib.losses import LOSSES, Targets
 from ganlib.networks.families import discriminator_config, generator_config, load_generator
+from ganlib.schema import CriticLoss, LabelledLoss
 from ganlib.training.alarms import EVALUATION_ALARMS, LOG_ALARMS, STUCK_ROWS, Figures
 from ganlib.training.loop import RESTORES
 from ganlib.training.publish import publish
@@ -73,21 +77,51 @@ def test_losses_that_stand_still_raise_the_alarm_when_both_do():
     assert raised(rows(d_loss=0.7)) == []
 
 
+def images_of_each_kind(targets: Targets, count: int = 100) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return labels of real and of fake images, (count,) each, as many of each kind as their share."""
+    flipped = round(targets.flip * count)
+    drawn = torch.linspace(targets.real_low, targets.real_high, count - flipped, dtype=torch.float64)
+    real_labels = torch.cat([torch.zeros(flipped, dtype=torch.float64), drawn])
+    return real_labels, (torch.arange(count) < flipped).double()
+
+
+def d_loss_at(name: str, targets: Targets, logits: np.ndarray) -> float:
+    """Return D's loss where it gives all real images one logit and all fakes another."""
+    labels = images_of_each_kind(targets)
+    real, fake = (torch.full_like(labels[0], logit) for logit in logits)
+    return LOSSES[name].discriminator(real, fake, *labels).item()
+
+
+TARGETS = [Targets(1, 1, 0), Targets(0.9, 0.9, 0), Targets(0.9, 0.9, 0.1), Targets(0.7, 1, 0), Targets(0.6, 1, 0.2)]
+
+
 @pytest.mark.parametrize("name", ["nonsaturating", "minimax", "least_squares", "hinge"])
-@pytest.mark.parametrize(("real_label", "label_flip"), [(1.0, 0.0), (0.9, 0.0), (0.9, 0.1)])
-def test_the_smallest_loss_of_d_is_what_minimising_it_reaches(name: str, real_label: float, label_flip: float):
-    # As many images of each kind as their share: a real label is flipped to 0, a fake one to 1.
-    count = 100
-    flipped = int(label_flip * count)
-    real_labels = torch.tensor([0.0] * flipped + [real_label] * (count - flipped), dtype=torch.float64)
-    fake_labels = torch.tensor([1.0] * flipped + [0.0] * (count - flipped), dtype=torch.float64)
+@pytest.mark.parametrize("targets", TARGETS, ids=str)
+def test_the_smallest_loss_of_d_is_what_minimising_it_reaches(name: str, targets: Targets):
+    options = {"xatol": 1e-6, "fatol": 1e-9}
+    reached = minimize(partial(d_loss_at, name, targets), [0.5, -0.5], method="Nelder-Mead", options=options).fun
+    assert LOSSES[name].smallest_d_loss(targets) == pytest.approx(reached, abs=2e-3)
 
-    def loss(logits: np.ndarray) -> float:
-        real, fake = (torch.full((count,), logit, dtype=torch.float64) for logit in logits)
-        return LOSSES[name].discriminator(real, fake, real_labels, fake_labels).item()
 
-    reached = minimize(loss, [0.5, -0.5], method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-9}).fun
-    assert smallest_d_loss(name, real_label, label_flip) == pytest.approx(reached, abs=2e-3)
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("targets", TARGETS, ids=str)
+def test_the_undecided_logit_is_where_d_is_best_if_it_must_say_the_same_of_all(name: str, targets: Targets):
+    undecided = LOSSES[name].undecided(targets)
+    alike = minimize_scalar(lambda logit: d_loss_at(name, targets, np.array([logit, logit])), (-1.0, 1.0))
+    if undecided is None:  # as good anywhere near
+        assert all(d_loss_at(name, targets, np.array([at, at])) == pytest.approx(alike.fun) for at in (-0.9, 0, 0.9))
+    else:
+        assert alike.x == pytest.approx(undecided, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_loss_is_labelled_if_labels_change_it_and_the_schema_says_the_same(name: str):
+    plain, smoothed = (d_loss_at(name, targets, np.array([0.3, -0.2])) for targets in (TARGETS[0], TARGETS[2]))
+    assert LOSSES[name].labelled == (plain != smoothed) == (name in get_args(LabelledLoss))
+
+
+def test_every_loss_of_the_schema_has_its_row():
+    assert {*get_args(LabelledLoss), *get_args(CriticLoss)} == set(LOSSES)
 
 
 def past(training: Training) -> None:
@@ -141,6 +175,34 @@ def test_weights_that_are_lost_can_be_restored_from_the_best():
     go_on(training, images, params)
     assert training.step == params.steps and training.restored >= 1
     assert all(weight.isfinite().all() for weight in training.gan.generator.parameters())
+
+
+def contents(state: dict[str, Any]) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_what_trains_on_after_a_return_never_changes_the_best(resumed: bool):
+    training, images, params = start(1, evaluate_every=1)
+    go_on(training, images, params)
+    assert training.best
+    best = contents(training.best)
+    if resumed:
+        checkpoint = torch.load(io.BytesIO(contents(training.state())), weights_only=True)
+        training, images, params = start(1, evaluate_every=1)
+        training.restore(checkpoint)
+    for _ in range(2):
+        training.load_gan(training.best)
+        for optimizer in (training.gan.d_optimizer, training.gan.g_optimizer):
+            for group in optimizer.param_groups:
+                for parameter in group["params"]:
+                    parameter.grad = torch.full_like(parameter, math.nan)
+            optimizer.step()
+        assert contents(training.best) == best
+        training.load_gan(training.best)
+        assert contents(training.gan_state()) == best
 
 
 @pytest.mark.parametrize("which", ["best", "final"])

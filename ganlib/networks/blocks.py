@@ -11,10 +11,11 @@ FIRST_SIZES = range(4, 8)
 """Heights of the smallest feature map: the image is one of these, doubled at least once."""
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
-    "relu": partial(nn.ReLU, inplace=True),
-    "leaky_relu": partial(nn.LeakyReLU, 0.2, inplace=True),
-    "elu": partial(nn.ELU, inplace=True),
+    "relu": nn.ReLU,
+    "leaky_relu": partial(nn.LeakyReLU, 0.2),
+    "elu": nn.ELU,
 }
+"""Not in place: a residual block's shortcut takes what its branch took."""
 NORMS: dict[str, Callable[[int], nn.Module]] = {
     "batch": nn.BatchNorm2d,
     "instance": partial(nn.InstanceNorm2d, affine=True),
@@ -34,10 +35,10 @@ def first_size(image_size: int) -> int:
     return size
 
 
-def layer_widths(width: int, image_size: int) -> list[int]:
-    """Return the channels of each layer from the image inwards: `width`, doubled each time the size is halved."""
+def layer_widths(width: int, image_size: int, doubled: bool = True) -> list[int]:
+    """Return the channels of each layer from the image inwards: `width`, doubled or kept as the size is halved."""
     doublings = (image_size // first_size(image_size)).bit_length() - 1
-    return [width * 2**depth for depth in range(doublings)]
+    return [width * 2**depth if doubled else width for depth in range(doublings)]
 
 
 def initialise(network: nn.Module) -> None:

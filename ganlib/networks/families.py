@@ -1,6 +1,5 @@
 """The families of networks that `model.architecture` names, and the front door to a published generator."""
 
-import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,10 +21,12 @@ Discriminator = dcgan.Discriminator | mlp.Discriminator | resnet.Discriminator
 class Family(NamedTuple):
     generator: type[Generator]
     discriminator: type[Discriminator]
+    generators_own: frozenset[str] = frozenset()
+    """Settings of the family's section of `model` that the discriminator does not have."""
 
 
 FAMILIES = {
-    "dcgan": Family(dcgan.Generator, dcgan.Discriminator),
+    "dcgan": Family(dcgan.Generator, dcgan.Discriminator, frozenset({"upsampling"})),
     "mlp": Family(mlp.Generator, mlp.Discriminator),
     "resnet": Family(resnet.Generator, resnet.Discriminator),
 }
@@ -46,21 +47,40 @@ def network_configs(model: ModelParams, meta: Mapping[str, Any]) -> dict[str, di
 def generator_config(
     model: ModelParams, image_size: int, channels: int, class_counts: Mapping[str, int] | None = None
 ) -> dict[str, Any]:
-    """Return what rebuilds the generator: the family's name and those settings that it knows.
+    """Return what rebuilds the generator: the family's name, what all families share, and what only it knows.
 
     A conditional model needs `class_counts`, the training images of each class, and keeps them for drawing labels.
     """
-    settings = _settings(model, "g_") | {"image_size": image_size, "channels": channels}
+    config: dict[str, Any] = {
+        "architecture": model.architecture,
+        "latent_dim": model.latent_dim,
+        "latents": model.latents,
+        "width": model.width,
+        "image_size": image_size,
+        "channels": channels,
+        "activation": model.g_activation,
+        "norm": model.g_norm,
+    }
     if model.conditional != "none":
         counts = class_counts or {}
-        settings |= {"class_names": list(counts), "class_counts": list(counts.values())}
-    return _known(model.architecture, "generator", settings)
+        config |= {"class_names": list(counts), "class_counts": list(counts.values())}
+    return config | _own(model)
 
 
 def discriminator_config(model: ModelParams, image_size: int, channels: int, classes: int = 0) -> dict[str, Any]:
-    """Return what rebuilds the discriminator: the family's name and those settings that it knows."""
-    settings = _settings(model, "d_") | {"image_size": image_size, "channels": channels}
-    return _known(model.architecture, "discriminator", settings | {"classes": classes})
+    """Return what rebuilds the discriminator: the family's name, what all families share, and what only it knows."""
+    own = _own(model)
+    return {
+        "architecture": model.architecture,
+        "width": model.width,
+        "image_size": image_size,
+        "channels": channels,
+        "activation": model.d_activation,
+        "norm": model.d_norm,
+        "spectral_norm": model.spectral_norm,
+        "conditional": model.conditional,
+        "classes": classes,
+    } | {name: own[name] for name in own if name not in FAMILIES[model.architecture].generators_own}
 
 
 def check_width(config: dict[str, Any], d_config: dict[str, Any]) -> None:
@@ -99,11 +119,5 @@ def load_discriminator(folder: Path) -> Discriminator:
     return load_network(folder, "discriminator", build_discriminator)
 
 
-def _settings(model: ModelParams, prefix: str) -> dict[str, Any]:
-    """Return `model.*` by the networks' own names: those of one network without their prefix, `g_` or `d_`."""
-    return {name.removeprefix(prefix): getattr(model, name) for name in ModelParams.model_fields}
-
-
-def _known(architecture: str, net: str, settings: dict[str, Any]) -> dict[str, Any]:
-    known = inspect.signature(getattr(FAMILIES[architecture], net)).parameters
-    return {"architecture": architecture} | {name: value for name, value in settings.items() if name in known}
+def _own(model: ModelParams) -> dict[str, Any]:
+    return getattr(model, model.architecture).model_dump()

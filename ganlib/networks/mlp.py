@@ -1,6 +1,7 @@
-"""The GAN of dense layers (Goodfellow et al. 2014, arXiv:1406.2661): two hidden layers in each net."""
+"""The GAN of dense layers (Goodfellow et al. 2014, arXiv:1406.2661)."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import nn
@@ -29,6 +30,7 @@ class Generator(nn.Module):
         channels: int,
         activation: str = "relu",
         norm: str = "batch",
+        hidden_layers: int = 2,
         class_names: Sequence[str] = (),
         class_counts: Sequence[int] = (),
     ):
@@ -38,7 +40,8 @@ class Generator(nn.Module):
         self.shape = (channels, image_size, image_size)
         units = width * HIDDEN
         inputs = latent_dim + len(class_names)
-        self.hidden = nn.Sequential(dense(inputs, units, activation, norm), dense(units, units, activation, norm))
+        sizes = pairwise([inputs, *[units] * hidden_layers])
+        self.hidden = nn.Sequential(*(dense(*size, activation, norm) for size in sizes))
         self.to_image = nn.Linear(units, channels * image_size**2)
         initialise(self)
 
@@ -58,6 +61,7 @@ class Discriminator(blocks.Discriminator):
         channels: int,
         activation: str = "leaky_relu",
         norm: str = "batch",
+        hidden_layers: int = 2,
         spectral_norm: bool = False,
         conditional: str = "none",
         classes: int = 0,
@@ -66,7 +70,9 @@ class Discriminator(blocks.Discriminator):
         units = width * HIDDEN
         self.joined = classes if conditional == "concat" else 0
         inputs = channels * image_size**2 + self.joined
-        self.hidden = nn.Sequential(dense(inputs, units, activation, "none"), dense(units, units, activation, norm))
+        self.hidden = nn.Sequential(dense(inputs, units, activation, "none"))
+        for _ in range(hidden_layers - 1):
+            self.hidden.append(dense(units, units, activation, norm))
         self.add_heads(units, conditional, classes)
         initialise(self)
         if spectral_norm:

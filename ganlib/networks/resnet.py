@@ -1,7 +1,8 @@
 """Residual nets (SNGAN, Miyato et al. 2018, arXiv:1802.05957; blocks of Gulrajani et al. 2017, arXiv:1704.00028).
 
-For every size that 4 to 7 pixels double up to, with the widths of the paper's nets for 128 pixels: `width` channels
-nearest the image, doubled with each halving. Kernels are 3x3 and upsampling is nearest, as in the paper.
+For every size that 4 to 7 pixels double up to. `widths` are those of the paper's nets for 128 pixels, `width` channels
+nearest the image, `doubled` with each halving, or those of its nets for 32, `equal`. Kernels are 3x3 and upsampling is
+nearest, as in the paper.
 """
 
 from collections.abc import Sequence
@@ -38,6 +39,7 @@ class Generator(nn.Module):
         channels: int,
         activation: str = "relu",
         norm: str = "batch",
+        widths: str = "doubled",
         class_names: Sequence[str] = (),
         class_counts: Sequence[int] = (),
     ):
@@ -45,13 +47,13 @@ class Generator(nn.Module):
         self.latent_dim, self.latents = latent_dim, latents  # for those who draw them
         self.class_names, self.class_counts = class_names, class_counts  # likewise
         self.first_size = first_size(image_size)
-        widths = layer_widths(width, image_size)[::-1]
-        self.project = nn.Linear(latent_dim + len(class_names), widths[0] * self.first_size**2)
+        outwards = layer_widths(width, image_size, widths == "doubled")[::-1]
+        self.project = nn.Linear(latent_dim + len(class_names), outwards[0] * self.first_size**2)
         self.upsample = nn.Sequential()
-        for wide, narrow in pairwise([widths[0], *widths]):
+        for wide, narrow in pairwise([outwards[0], *outwards]):
             self.upsample.append(up_block(wide, narrow, activation, norm))
         self.to_image = nn.Sequential(
-            NORMS[norm](widths[-1]), ACTIVATIONS[activation](), nn.Conv2d(widths[-1], channels, 3, padding=1)
+            NORMS[norm](width), ACTIVATIONS[activation](), nn.Conv2d(width, channels, 3, padding=1)
         )
         initialise(self)
 
@@ -72,19 +74,20 @@ class Discriminator(blocks.Discriminator):
         channels: int,
         activation: str = "leaky_relu",
         norm: str = "batch",
+        widths: str = "doubled",
         spectral_norm: bool = False,
         conditional: str = "none",
         classes: int = 0,
     ):
         super().__init__()
-        widths = layer_widths(width, image_size)
+        inwards = layer_widths(width, image_size, widths == "doubled")
         self.joined = classes if conditional == "concat" else 0
-        self.downsample = nn.Sequential(first_block(channels + self.joined, widths[0], activation))
-        for narrow, wide in pairwise(widths):
+        self.downsample = nn.Sequential(first_block(channels + self.joined, width, activation))
+        for narrow, wide in pairwise(inwards):
             self.downsample.append(down_block(narrow, wide, activation, norm))
-        self.downsample.append(flat_block(widths[-1], activation, norm))
+        self.downsample.append(flat_block(inwards[-1], activation, norm))
         self.activation = ACTIVATIONS[activation]()
-        self.add_heads(widths[-1], conditional, classes)
+        self.add_heads(inwards[-1], conditional, classes)
         initialise(self)
         if spectral_norm:
             apply_spectral_norm(self)
@@ -142,10 +145,7 @@ def flat_block(channels: int, activation: str, norm: str) -> Residual:
 
 
 def flat_layers(inputs: int, outputs: int, activation: str, norm: str) -> list[nn.Module]:
-    """Return the two convolutions of a branch in D, each after its norm and activation.
-
-    The activations must not work in place: the shortcut takes the same input.
-    """
+    """Return the two convolutions of a branch in D, each after its norm and activation."""
     return [
         NORMS[norm](inputs),
         ACTIVATIONS[activation](),

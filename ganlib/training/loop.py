@@ -14,13 +14,11 @@ from ganlib.ema import decay_for, update_ema
 from ganlib.errors import UserError
 from ganlib.images import to_unit_range
 from ganlib.latent import draw_classes, draw_latents
-from ganlib.losses import smallest_d_loss
-from ganlib.memory import keep_freed_memory
-from ganlib.precision import prepare_arithmetic
+from ganlib.losses import LOSSES
 from ganlib.schema import Params
 from ganlib.training.alarms import EVALUATION_ALARMS, LOG_ALARMS, Alarm, Figures, Row
 from ganlib.training.graph import GraphedStep
-from ganlib.training.recipe import lr_factor, recipe_at, recipe_of, set_lr
+from ganlib.training.recipe import lr_factor, recipe_at, recipe_of, set_lr, targets_of
 from ganlib.training.state import Training
 from ganlib.training.step import Batch, Gan, Recipe, StepResult, draw_batch, own_part, train_step
 from ganlib.training.watch import Watch
@@ -48,19 +46,19 @@ def train_gan(
     """
     images = images.to(device)
     class_counts = [] if labels is None else labels.bincount().tolist()
-    prepare_arithmetic(params.train.precision, device)
-    keep_freed_memory()
     take_step = stepper(training.gan, device)
 
-    def draw(recipe: Recipe) -> Batch:
-        picked, model = training.order.next_batch(), params.model
+    def draw(picked: torch.Tensor, recipe: Recipe) -> Batch:
+        model = params.model
         real_images = to_unit_range(images[picked.to(device)])
         real_images = flip(real_images, training.flip_random) if params.data.flip else real_images
         real_images = real_images.contiguous(memory_format=torch.channels_last)
         latents = draw_latents(params.batch_size, model.latent_dim, training.latent_random, model.latents)
         both = None, None
         if labels is not None:
-            both = labels[picked], draw_classes(params.batch_size, class_counts, training.label_random)
+            asked = draw_classes(params.batch_size, class_counts, training.label_random)
+            # WGAN-GP looks between a real and a fake image of one class.
+            both = labels[picked], labels[picked] if recipe.gradient_penalty else asked
         return own_part(draw_batch(real_images, latents, both, recipe, training.augment_random))
 
     constant = recipe_of(params, device)
@@ -69,8 +67,9 @@ def train_gan(
         lr = params.lr * lr_factor(step, params.steps, params.train.lr_decay_start) * 0.5**training.restored
         set_lr(training.gan, lr, params.train.d_lr_ratio)
         recipe = recipe_at(step, constant, params)
-        # Draw all that the step takes.
-        batches = [draw(recipe) for _ in range(params.train.d_steps)]
+        # Draw all that the step takes: G's further updates take new fakes beside the last real images.
+        order = [training.order.next_batch() for _ in range(params.train.d_steps)]
+        batches = [draw(picked, recipe) for picked in (*order, *order[-1:] * (params.train.g_steps - 1))]
         # Update D, then G.
         result = take_step(batches, recipe)
         # Follow the generator with its moving average.
@@ -113,7 +112,8 @@ def evaluate(training: Training, watch: Watch) -> None:
 
 def raise_alarms(training: Training, alarms: tuple[Alarm, ...], params: Params, warn: Callable[[str], None]) -> None:
     """Record and report those alarms that were not on before, and do at a collapse what `train.on_collapse` says."""
-    figures = Figures(training.history, training.evaluations, smallest_d_loss_of(params))
+    smallest = LOSSES[params.loss.name].smallest_d_loss(targets_of(params.loss))
+    figures = Figures(training.history, training.evaluations, smallest)
     on_collapse = params.train.on_collapse
     for alarm in alarms:
         was_on, value = training.active.get(alarm.name, False), alarm.value(figures)
@@ -160,9 +160,3 @@ def gradient_norm(network: nn.Module) -> float:
     """Return the Euclidean norm of the gradients that the last update left."""
     gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
     return nn.utils.get_total_norm(gradients).item()
-
-
-def smallest_d_loss_of(params: Params) -> float:
-    """Return what D's loss can fall to with these labels."""
-    mean_label = (params.loss.real_label_low + params.loss.real_label_high) / 2
-    return smallest_d_loss(params.loss.name, mean_label, params.loss.label_flip)

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import torch
 
-from ganlib.losses import LOSSES
+from ganlib.losses import LOSSES, Targets
 from ganlib.precision import precision_of
-from ganlib.schema import Params
+from ganlib.schema import LossParams, Params
 from ganlib.training.step import Gan, Recipe
 
 
@@ -14,8 +14,8 @@ def recipe_of(params: Params, device: torch.device) -> Recipe:
     """Return how steps are taken, but for what changes from step to step."""
     return Recipe(
         loss=LOSSES[params.loss.name],
-        real_labels=(params.loss.real_label_low, params.loss.real_label_high),
-        label_flip=params.loss.label_flip,
+        targets=targets_of(params.loss),
+        d_steps=params.train.d_steps,
         r1_weight=0,
         gradient_penalty=params.loss.gradient_penalty,
         weight_clip=params.loss.weight_clip,
@@ -26,6 +26,11 @@ def recipe_of(params: Params, device: torch.device) -> Recipe:
         noise=params.train.instance_noise,
         bf16=precision_of(params.train.precision, device) == "bf16",
     )
+
+
+def targets_of(loss: LossParams) -> Targets:
+    """Return what D's targets are drawn from."""
+    return Targets(loss.real_label_low, loss.real_label_high, loss.label_flip)
 
 
 def recipe_at(step: int, recipe: Recipe, params: Params) -> Recipe:

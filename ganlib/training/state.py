@@ -14,12 +14,11 @@ from ganlib.seeding import random_generator
 from ganlib.training.alarms import Row
 from ganlib.training.step import GAN_PARTS, Gan
 
-ADAM_BETAS = (0.5, 0.999)
-"""Radford 2015: the usual beta1 of 0.9 made training oscillate."""
 
-
-def build_gan(generator: nn.Module, discriminator: Discriminator, lr: float, device: torch.device) -> Gan:
-    """Put both networks on the device, with an optimiser each and a moving average of the generator."""
+def build_gan(
+    generator: nn.Module, discriminator: Discriminator, lr: float, betas: tuple[float, float], device: torch.device
+) -> Gan:
+    """Put both networks on the device, with Adam for each and a moving average of the generator."""
     for network in (generator, discriminator):
         network.to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     capturable = device.type == "cuda"  # by a graph
@@ -27,8 +26,8 @@ def build_gan(generator: nn.Module, discriminator: Discriminator, lr: float, dev
         generator=generator,
         discriminator=discriminator,
         generator_ema=copy.deepcopy(generator).requires_grad_(False).eval(),
-        g_optimizer=torch.optim.Adam(generator.parameters(), lr, ADAM_BETAS, fused=True, capturable=capturable),
-        d_optimizer=torch.optim.Adam(discriminator.parameters(), lr, ADAM_BETAS, fused=True, capturable=capturable),
+        g_optimizer=torch.optim.Adam(generator.parameters(), lr, betas, fused=True, capturable=capturable),
+        d_optimizer=torch.optim.Adam(discriminator.parameters(), lr, betas, fused=True, capturable=capturable),
     )
 
 
@@ -97,9 +96,9 @@ class Training:
         return {name: getattr(self.gan, name).state_dict() for name in GAN_PARTS}
 
     def load_gan(self, state: dict[str, Any]) -> None:
-        """Take over the state of networks and optimisers."""
-        for name in GAN_PARTS:
-            getattr(self.gan, name).load_state_dict(state[name])
+        """Take over the state of networks and optimisers, which stays as it is whatever is trained next."""
+        for name in GAN_PARTS:  # optimisers would keep the given tensors themselves, and change them
+            getattr(self.gan, name).load_state_dict(copy.deepcopy(state[name]))
 
     def _streams(self) -> dict[str, torch.Generator]:
         return {

@@ -10,7 +10,7 @@ from torch import nn
 
 from ganlib.augment import cut_out, draw_colours, draw_corners, draw_shifts, recolour, translate
 from ganlib.distributed import average_gradients, part
-from ganlib.losses import Loss, class_loss, gradient_penalty, r1_penalty
+from ganlib.losses import Loss, Targets, class_loss, gradient_penalty, r1_penalty
 from ganlib.networks.families import Discriminator
 
 
@@ -33,10 +33,9 @@ class Recipe:
     """How a step is taken."""
 
     loss: Loss
-    real_labels: tuple[float, float]
-    """Range that D's labels of real images are drawn from."""
-    label_flip: float
-    """Share of images whose label D is given wrong."""
+    targets: Targets
+    d_steps: int
+    """Updates of D in a step, each on its own batch; what batches are left are G's."""
     r1_weight: float
     """Weight of the R1 penalty in this step; 0 on steps that go without."""
     gradient_penalty: float
@@ -89,29 +88,31 @@ REAL, FAKE, JUDGED = range(3)
 
 
 class StepResult(NamedTuple):
-    """Detached scalars and logits of one step; reading them waits for the device."""
+    """Detached scalars and logits of a step's last updates; reading them waits for the device."""
 
     g_loss: torch.Tensor
     fake_logits_after: torch.Tensor
-    """Of the same fakes, once D has been updated."""
+    """Of G's last fakes, once D has been updated: the same ones, unless G has several updates."""
     d_loss: torch.Tensor
     real_logits: torch.Tensor
     fake_logits: torch.Tensor
 
 
 def train_step(gan: Gan, batches: Sequence[Batch], recipe: Recipe) -> StepResult:
-    """Update D on each batch of real images and as many fakes, then G on the last fakes."""
+    """Update D on `d_steps` batches of real images and as many fakes, then G on the last of these and on the rest."""
 
     def make(batch: Batch) -> torch.Tensor:
         with autocast(batch.latents, recipe.bf16):
             return gan.generator(batch.latents, batch.fake_classes)
 
-    *earlier, batch = batches
+    *earlier, batch = batches[: recipe.d_steps]
     for one in earlier:
         discriminator_step(gan, one, make(one).detach(), recipe)
     fake_images = make(batch)
     d_step = discriminator_step(gan, batch, fake_images.detach(), recipe)
     g_step = generator_step(gan, batch, fake_images, recipe)
+    for one in batches[recipe.d_steps :]:
+        g_step = generator_step(gan, one, make(one), recipe)
     return StepResult(*(tensor.detach() for tensor in (*g_step, *d_step)))
 
 
@@ -121,7 +122,7 @@ def discriminator_step(
     """Update D; return its loss without class loss and penalties, and both logits."""
     penalised = recipe.r1_weight > 0
     seen_real = seen(batch.real_images, batch, REAL, recipe).requires_grad_(penalised)
-    with autocast(seen_real, recipe.bf16 and not penalised):  # the penalty's second derivative needs float32
+    with autocast(seen_real, recipe.bf16 and not penalised):  # bf16 is too coarse for the penalty's second derivative
         real_logits, real_class_loss = discriminate(gan.discriminator, seen_real, batch.real_classes, recipe)
     seen_fake = seen(fake_images, batch, FAKE, recipe)
     with autocast(seen_fake, recipe.bf16):
@@ -217,12 +218,12 @@ def own_part(batch: Batch) -> Batch:
 
 def draw_targets(count: int, recipe: Recipe, random: torch.Generator) -> torch.Tensor:
     """Return D's labels of real and of fake images, (2, count): smoothed on the real side, a share of both flipped."""
-    low, high = recipe.real_labels
+    low, high, flip = recipe.targets
     real, fake = torch.full((count,), low), torch.zeros(count)
     if high > low:
         real += (high - low) * torch.rand(count, generator=random)
-    if recipe.label_flip:
-        flipped = torch.rand(2, count, generator=random) < recipe.label_flip
+    if flip:
+        flipped = torch.rand(2, count, generator=random) < flip
         real, fake = real.where(~flipped[0], 0.0), fake.where(~flipped[1], 1.0)
     return torch.stack([real, fake])
 
