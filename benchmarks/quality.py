@@ -25,7 +25,7 @@ from ganlib.metrics.summary import Figures, evaluate
 from ganlib.networks.judge import load_judge
 from ganlib.sampling import generate
 from ganlib.seeding import pin_arithmetic
-from ganlib.training.state import BatchOrder
+from ganlib.training.game import BatchOrder
 
 GENERATED = 5_000
 SIDES: dict[str, tuple[bool, Callable[[Case, int], Side]]] = {

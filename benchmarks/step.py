@@ -11,6 +11,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import example
 from benchmarks.clock import Work, compare, seconds
+from ganlib.games import gan
+from ganlib.games.gan import Recipe, draw_batch
 from ganlib.latent import draw_latents
 from ganlib.losses import LOSSES, Targets
 from ganlib.memory import keep_freed_memory
@@ -18,9 +20,8 @@ from ganlib.networks.blocks import first_size, layer_widths
 from ganlib.networks.dcgan import Discriminator, Generator
 from ganlib.precision import prepare_arithmetic
 from ganlib.seeding import pin_arithmetic
+from ganlib.training.game import build_players
 from ganlib.training.graph import GraphedStep
-from ganlib.training.state import build_gan
-from ganlib.training.step import Recipe, draw_batch, train_step
 
 CPU = torch.device("cpu")
 WIDTH = 64
@@ -67,7 +68,8 @@ def our_side(case: Case, device: torch.device, seed: int = 0) -> Side:
     sizes: dict[str, Any] = {"width": WIDTH, "image_size": case.image_size, "channels": case.channels}
     sizes["kernel_size"] = case.kernel_size
     generator = Generator(latent_dim=example.LATENT_DIM, **sizes)
-    gan = build_gan(generator, Discriminator(activation=case.activation, **sizes), 2e-4, (0.5, 0.999), device)
+    networks = {"generator": generator, "discriminator": Discriminator(activation=case.activation, **sizes)}
+    players = build_players(networks, gan, 2e-4, (0.5, 0.999), device)
     recipe = Recipe(
         loss=LOSSES["nonsaturating"],
         targets=Targets(1, 1, 0),
@@ -85,7 +87,7 @@ def our_side(case: Case, device: torch.device, seed: int = 0) -> Side:
     random = torch.Generator().manual_seed(seed)
     prepare_arithmetic("auto", device)
     keep_freed_memory()
-    take_step = GraphedStep(gan, device) if device.type == "cuda" else partial(train_step, gan)
+    take_step = GraphedStep(gan, players, device) if device.type == "cuda" else partial(gan.step, players)
 
     def step(images: torch.Tensor) -> None:
         images = images.contiguous(memory_format=torch.channels_last)

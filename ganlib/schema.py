@@ -271,6 +271,14 @@ class CompleteParams(Section):
     """Weight of the prior, how real D finds the image and how likely the latent is, against the L1 to what is known."""
 
 
+class GanParams(Section):
+    """What only game `gan` reads: nothing yet, since all games share `model`, `loss` and `train`."""
+
+
+class GamesParams(Section):
+    gan: GanParams
+
+
 class Params(Section):
     seed: Annotated[Int, Field(ge=0, lt=2**32)]
     """Every random draw comes from this number and the name of what is drawn."""
@@ -284,9 +292,12 @@ class Params(Section):
     """Processor threads; pinned because another number of threads rounds differently."""
     device: Literal["auto", "cpu", "cuda"]
     """`auto` takes the GPU if there is one."""
+    game: Literal["gan"]
+    """Who plays against whom: `gan`, a generator against a discriminator."""
     data: DataParams
     model: ModelParams
     loss: LossParams
+    games: GamesParams
     train: TrainParams
     sample: SampleParams
     evaluate: EvaluateParams

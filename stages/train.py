@@ -12,10 +12,10 @@ from ganlib.console import run
 from ganlib.params import load_params
 
 DEPENDS_ON: Any = {
-    **dict.fromkeys(("seed", "lr", "batch_size", "steps", "threads", "device", "model", "loss", "train"), True),
+    **dict.fromkeys(("seed", "lr", "batch_size", "steps", "threads", "device", "game", "model", "loss", "train"), True),
     "data": {"flip"},
 }
-"""The parameters that a checkpoint is bound to: those that dvc.yaml names for this stage."""
+"""The parameters that a checkpoint is bound to, beside the game's own: those that dvc.yaml names for this stage."""
 
 
 def main(
@@ -34,18 +34,16 @@ def main(
     from ganlib.distributed import check_alike, from_first, rank
     from ganlib.files import sha256_of, whole_folder
     from ganlib.launch import joined, relaunched
-    from ganlib.losses import undecided_probability
     from ganlib.memory import keep_freed_memory
-    from ganlib.networks.families import build_discriminator, build_generator
     from ganlib.networks.sync_norm import synchronise
     from ganlib.precision import precision_of, prepare_arithmetic
     from ganlib.seeding import pin_arithmetic, resolve_device, seeded_weights
     from ganlib.training.checkpoint import checkpoint_folder, checkpoint_key, load_latest_checkpoint, save_checkpoint
+    from ganlib.training.game import build_players, game_of
     from ganlib.training.inputs import load_inputs
-    from ganlib.training.loop import train_gan
+    from ganlib.training.loop import train
     from ganlib.training.publish import publish
-    from ganlib.training.recipe import targets_of
-    from ganlib.training.state import Training, build_gan, start_training
+    from ganlib.training.state import Training, start_training
     from ganlib.training.watch import build_watch
 
     if relaunched(params.train.distributed, "stages.train"):
@@ -56,15 +54,15 @@ def main(
         # sample.count is read here only to refuse, before the training; no output depends on it.
         prepare_arithmetic(params.train.precision, device)  # real and generated images are judged in the same
         keep_freed_memory()
-        inputs = load_inputs(prepared, judge, params)
+        game = game_of(params)
+        inputs = load_inputs(prepared, judge, game, params)
         data = inputs.digests, sha256_of(Path(__file__))
-        key = checkpoint_key(params.model_dump(include=DEPENDS_ON), device.type, data)
+        key = checkpoint_key(params.model_dump(include=DEPENDS_ON | {"games": {params.game}}), device.type, data)
         check_alike(key)
         with seeded_weights(params.seed, "train/weights"):
-            generator = synchronise(build_generator(**inputs.configs["generator"]))
-            discriminator = synchronise(build_discriminator(**inputs.configs["discriminator"]))
-        gan = build_gan(generator, discriminator, params.lr, params.train.betas, device)
-        training = start_training(gan, inputs.images, params)
+            networks = {name: synchronise(build(**inputs.configs[name])) for name, build in game.BUILDERS.items()}
+        players = build_players(networks, game, params.lr, params.train.betas, device)
+        training = start_training(players, len(inputs.data["images"]), params)
         watch = build_watch(inputs, params, device)
         writes = rank() == 0
         folder = Path(os.environ.get("GAN_CHECKPOINTS", checkpoints)) / key
@@ -90,11 +88,11 @@ def main(
                 save_checkpoint(folder, training.step, training.state())
 
         report: Any = {"report": show, "warn": say, "checkpoint": save}
-        train_gan(training, inputs.images, params, device, labels=inputs.labels, watch=watch, **report)
+        train(training, game, inputs.data, params, device, watch=watch, **report)
         if writes:
             protocol = watch.protocol | {
                 "train_precision": precision_of(params.train.precision, device),
-                "train_undecided": undecided_probability(params.loss.name, targets_of(params.loss)),
+                "train_undecided": game.limits(params).undecided,
             }
             with whole_folder(out) as published:
                 publish(published, training, inputs.configs, params.train.publish, protocol)

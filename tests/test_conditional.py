@@ -12,6 +12,8 @@ import torch
 from ganlib.datasets.packed import read_split
 from ganlib.errors import UserError
 from ganlib.files import read_json, write_json
+from ganlib.games import gan
+from ganlib.games.gan import Batch
 from ganlib.latent import draw_classes, grid_classes
 from ganlib.losses import LOSSES, class_loss
 from ganlib.networks.families import (
@@ -27,8 +29,8 @@ from ganlib.params import check_classes
 from ganlib.sampling import generate
 from ganlib.seeding import seeded_weights
 from ganlib.training import loop
-from ganlib.training.state import build_gan, start_training
-from ganlib.training.step import Batch
+from ganlib.training.game import Players, build_players
+from ganlib.training.state import start_training
 from tests.conftest import ROOT, edit_params, run, small_params
 from tests.test_params import STAGES
 from tests.test_stages import arguments_of, invoke
@@ -36,6 +38,11 @@ from tests.test_training import CPU, go_on, settings
 
 MODES = ["concat", "projection", "auxiliary"]
 COUNTS = {"dark": 30, "bright": 10, "absent": 0}
+
+
+def players_of(generator: Any, discriminator: Any, params: Any) -> Players:
+    networks = {"generator": generator, "discriminator": discriminator}
+    return build_players(networks, gan, params.lr, params.train.betas, CPU)
 
 
 def networks(size: int = 8, channels: int = 1, **changes: object) -> tuple[Any, Any]:
@@ -131,7 +138,7 @@ def test_a_generator_learns_to_draw_what_it_is_asked_for(architecture: str, cond
     labels = torch.arange(128) % 2
     noise = torch.randint(0, 56, (128, 1, 8, 8), generator=torch.Generator().manual_seed(0))
     images = (noise + 200 * labels[:, None, None, None]).to(torch.uint8)
-    training = start_training(build_gan(generator, discriminator, params.lr, params.train.betas, CPU), images, params)
+    training = start_training(players_of(generator, discriminator, params), len(images), params)
     go_on(training, images, params, labels)
     latents = torch.randn(50, 4, generator=torch.Generator().manual_seed(1))
     dark, bright = (
@@ -156,8 +163,8 @@ def test_wgan_gp_looks_between_images_of_one_class(penalty: float, monkeypatch: 
     generator = build_generator(**generator_config(params.model, 8, 1, COUNTS))
     discriminator = build_discriminator(**discriminator_config(params.model, 8, 1, len(COUNTS)))
     images = torch.randint(0, 256, (40, 1, 8, 8), dtype=torch.uint8)
-    gan = build_gan(generator, discriminator, params.lr, params.train.betas, CPU)
-    go_on(start_training(gan, images, params), images, params, torch.arange(40) % 2)
+    players = players_of(generator, discriminator, params)
+    go_on(start_training(players, len(images), params), images, params, torch.arange(40) % 2)
     same = [bool((batch.real_classes == batch.fake_classes).all()) for batch in drawn]
     assert same == [penalty > 0] * 4
 
@@ -173,9 +180,7 @@ def test_every_loss_and_penalty_takes_labels_and_repeats(conditional: str, loss:
             generator = build_generator(**generator_config(params.model, 8, 1, COUNTS))
             discriminator = build_discriminator(**discriminator_config(params.model, 8, 1, len(COUNTS)))
         images = torch.randint(0, 256, (40, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-        training = start_training(
-            build_gan(generator, discriminator, params.lr, params.train.betas, CPU), images, params
-        )
+        training = start_training(players_of(generator, discriminator, params), len(images), params)
         labels = torch.arange(40) % 2
         go_on(training, images, params, labels)
         return {**generator.state_dict(), **discriminator.state_dict()}

@@ -14,14 +14,14 @@ import torch
 from torch import multiprocessing
 
 from ganlib.errors import UserError
+from ganlib.games import gan
 from ganlib.latent import draw_latents
 from ganlib.launch import joined
 from ganlib.networks.families import build_discriminator, build_generator, discriminator_config, generator_config
 from ganlib.networks.sync_norm import synchronise
 from ganlib.seeding import seeded_weights
-from ganlib.training.recipe import recipe_of
-from ganlib.training.state import build_gan
-from ganlib.training.step import draw_batch, own_part, train_step
+from ganlib.training.game import build_players
+from ganlib.training.loop import own_part
 from tests.conftest import ROOT, edit_params
 from tests.test_resume import TRAIN, finish, hashes, prepared, start, wait_for_checkpoint  # noqa: F401
 from tests.test_training import CPU, settings
@@ -50,12 +50,13 @@ def gradients_of_a_step(changes: dict[str, Any]) -> dict[str, torch.Tensor]:
         discriminator = build_discriminator(**discriminator_config(params.model, 16, 1))
     for network in (generator, discriminator):
         synchronise(network)
-    gan, random = build_gan(generator, discriminator, 1e-3, (0.5, 0.999), CPU), torch.Generator().manual_seed(0)
+    networks, random = {"generator": generator, "discriminator": discriminator}, torch.Generator().manual_seed(0)
+    players = build_players(networks, gan, 1e-3, (0.5, 0.999), CPU)
     images = torch.rand(8, 1, 16, 16, generator=random) * 2 - 1
-    recipe = recipe_of(params, CPU)
+    recipe = gan.recipe(params, CPU)
     recipe = recipe.__class__(**{**recipe.__dict__, "r1_weight": params.loss.r1})
-    batch = draw_batch(images, draw_latents(8, 4, random), (None, None), recipe, random)
-    train_step(gan, [own_part(batch)], recipe)
+    batch = gan.draw_batch(images, draw_latents(8, 4, random), (None, None), recipe, random)
+    gan.step(players, [own_part(batch, gan.DIMS)], recipe)
     found: dict[str, torch.Tensor] = {}
     for side, network in (("g", generator), ("d", discriminator)):
         found |= {

@@ -5,14 +5,15 @@ from dataclasses import replace
 import pytest
 import torch
 
+from ganlib.games import gan
+from ganlib.games.gan import Batch, draw_batch
 from ganlib.latent import draw_latents
 from ganlib.networks.dcgan import Discriminator, Generator
 from ganlib.precision import bf16_slowdown, emulation_warning, has_bf16, precision_of, prepare_arithmetic
 from ganlib.seeding import pin_arithmetic, seeded_weights
+from ganlib.training.game import Players, build_players
 from ganlib.training.graph import GraphedStep
-from ganlib.training.recipe import recipe_of, set_lr
-from ganlib.training.state import build_gan
-from ganlib.training.step import Batch, Gan, draw_batch, train_step
+from ganlib.training.loop import set_lr
 from tests.test_training import settings
 
 CPU = torch.device("cpu")
@@ -25,30 +26,30 @@ def test_a_graphed_step_gives_the_bytes_of_the_plain_step(precision: str):
     params = settings(precision=precision, translation=0.125, label_flip=0.1, r1=0.1)
     pin_arithmetic(1)
     prepare_arithmetic(precision, device)
-    random, recipe = torch.Generator().manual_seed(0), recipe_of(params, device)
+    random, recipe = torch.Generator().manual_seed(0), gan.recipe(params, device)
 
-    def build() -> Gan:
+    def build() -> Players:
         with seeded_weights(1, "weights"):
-            networks = (
-                Generator(latent_dim=5, width=16, image_size=16, channels=3),
-                Discriminator(width=16, image_size=16, channels=3),
-            )
-        return build_gan(*networks, 1e-3, (0.5, 0.999), device)
+            networks = {
+                "generator": Generator(latent_dim=5, width=16, image_size=16, channels=3),
+                "discriminator": Discriminator(width=16, image_size=16, channels=3),
+            }
+        return build_players(networks, gan, 1e-3, (0.5, 0.999), device)
 
     def draw() -> Batch:
         images = torch.rand(8, 3, 16, 16, generator=random).to(device).contiguous(memory_format=torch.channels_last)
         return draw_batch(images, draw_latents(8, 5, random), (None, None), recipe, random)
 
     plain, graphed = build(), build()
-    step = GraphedStep(graphed, device)
+    step = GraphedStep(gan, graphed, device)
     for number in range(9):
         batches, kind = [draw(), draw()], replace(recipe, r1_weight=0.1 * (number % 2))
-        for gan in (plain, graphed):
-            set_lr(gan, 1e-3 / (number + 1), 1.0)
-        expected, result = train_step(plain, batches, kind), step(batches, kind)
+        for players in (plain, graphed):
+            set_lr(players, 1e-3 / (number + 1), 1.0)
+        expected, result = gan.step(plain, batches, kind), step(batches, kind)
         assert all(torch.equal(ours, theirs) for ours, theirs in zip(result, expected, strict=True))
     for name in ("generator", "discriminator"):
-        ours, theirs = (getattr(gan, name).state_dict() for gan in (graphed, plain))
+        ours, theirs = (players.networks[name].state_dict() for players in (graphed, plain))
         assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
 
 

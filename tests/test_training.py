@@ -10,6 +10,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from ganlib.augment import cut_out, draw_colours, draw_corners, draw_shifts, flip, recolour, translate
 from ganlib.ema import decay_for, update_ema
 from ganlib.errors import UserError
+from ganlib.games import gan
+from ganlib.games.gan import Recipe, clip_weights, draw_targets
 from ganlib.images import grid_image, to_pixels, to_unit_range
 from ganlib.losses import LOSSES, Targets, gradient_penalty, r1_penalty
 from ganlib.networks import dcgan, resnet
@@ -29,11 +31,10 @@ from ganlib.networks.weights import save_network
 from ganlib.params import DCGAN_SIZES, load_params
 from ganlib.schema import Params
 from ganlib.seeding import random_generator, resolve_device, seeded_weights
+from ganlib.training.game import BatchOrder, build_players
 from ganlib.training.inputs import Inputs
-from ganlib.training.loop import train_gan
-from ganlib.training.recipe import lr_factor, recipe_at, recipe_of
-from ganlib.training.state import BatchOrder, Training, build_gan, start_training
-from ganlib.training.step import Recipe, clip_weights, draw_targets
+from ganlib.training.loop import lr_factor, train
+from ganlib.training.state import Training, start_training
 from ganlib.training.watch import build_watch
 from tests.conftest import ROOT
 
@@ -251,7 +252,7 @@ def test_the_gradient_penalty_of_a_linear_critic_is_its_norms_distance_from_one(
 
 
 def recipe(**changes: object) -> Recipe:
-    return replace(recipe_of(settings(), CPU), **changes)
+    return replace(gan.recipe(settings(), CPU), **changes)
 
 
 def test_labels_are_drawn_from_their_range_and_flipped_as_often_as_asked():
@@ -272,7 +273,7 @@ def test_clipped_weights_stay_in_their_range():
 
 def test_instance_noise_fades_to_nothing():
     params = settings(instance_noise=0.5)
-    first, last = (recipe_at(step, recipe_of(params, CPU), params) for step in (1, params.steps))
+    first, last = (gan.recipe_at(step, gan.recipe(params, CPU), params) for step in (1, params.steps))
     assert 0.3 < first.noise < 0.5 and last.noise == 0
 
 
@@ -412,9 +413,10 @@ def start(seed: int, **changes: object) -> tuple[Training, torch.Tensor, Params]
     with seeded_weights(seed, "weights"):
         generator = build_generator(**generator_config(params.model, 8, 1))
         discriminator = build_discriminator(**discriminator_config(params.model, 8, 1))
-    gan = build_gan(generator, discriminator, params.lr, params.train.betas, CPU)
+    networks = {"generator": generator, "discriminator": discriminator}
+    players = build_players(networks, gan, params.lr, params.train.betas, CPU)
     images = torch.randint(0, 256, (40, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    return start_training(gan, images, params), images, params
+    return start_training(players, len(images), params), images, params
 
 
 def go_on(training: Training, images: torch.Tensor, params: Params, labels: torch.Tensor | None = None) -> list[str]:
@@ -423,12 +425,13 @@ def go_on(training: Training, images: torch.Tensor, params: Params, labels: torc
     with seeded_weights(0, "judge"):
         judge = Judge(image_size=8, channels=1, class_names=ROTATIONS).eval()
     counts = [] if labels is None else labels.bincount().tolist()
-    configs = {"generator": {"class_counts": counts}}
-    heldout = images.numpy()
-    inputs = Inputs(images=images, labels=labels, heldout=heldout, judge=judge, configs=configs, digests=[])
+    latents = {"latent_dim": params.model.latent_dim, "latents": params.model.latents}
+    configs = {"generator": {"class_counts": counts, **latents}}
+    data = {"images": images} if labels is None else {"images": images, "labels": labels}
+    inputs = Inputs(data=data, heldout=images.numpy(), judge=judge, configs=configs, digests=[])
     watch = build_watch(inputs, params, CPU)
     quiet: Any = {"report": lambda row: None, "checkpoint": lambda training: None}
-    train_gan(training, images, params, CPU, labels=labels, watch=watch, warn=warnings.append, **quiet)
+    train(training, gan, data, params, CPU, watch=watch, warn=warnings.append, **quiet)
     return warnings
 
 
@@ -436,7 +439,7 @@ def trained(seed: int, **changes: object) -> dict[str, torch.Tensor]:
     training, images, params = start(seed, **changes)
     go_on(training, images, params)
     assert [row["step"] for row in training.history] == [1, 2, 3]
-    networks = {"": training.gan.generator, "ema.": training.gan.generator_ema}
+    networks = {"": training.players.networks["generator"], "ema.": training.players.averages["generator"]}
     return {prefix + key: value for prefix, net in networks.items() for key, value in net.state_dict().items()}
 
 

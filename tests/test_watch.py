@@ -128,7 +128,7 @@ def past(training: Training) -> None:
     """Give a training a past in which it was good and diverse, so that what follows is a collapse."""
     figures = {"domain_fid": 0.0, "valid": 0.9, "diversity_score": 0.9, "classes_covered": 4}
     training.evaluations.append({"step": 0, **figures})
-    training.best = copy.deepcopy(training.gan_state())
+    training.best = copy.deepcopy(training.players.state())
 
 
 def test_a_collapse_only_warns_unless_more_is_asked_for():
@@ -159,11 +159,11 @@ def test_a_collapse_can_restore_the_best_weights_with_half_the_learning_rate_a_f
 def test_weights_that_are_lost_end_the_training_with_the_best_or_with_an_error():
     training, images, params = start(1)
     past(training)
-    training.gan.generator.get_parameter("to_image.weight").data.fill_(math.nan)
+    training.players.networks["generator"].get_parameter("to_image.weight").data.fill_(math.nan)
     go_on(training, images, params)
     assert training.ended and training.step == 1
     training, images, params = start(1)
-    training.gan.generator.get_parameter("to_image.weight").data.fill_(math.nan)
+    training.players.networks["generator"].get_parameter("to_image.weight").data.fill_(math.nan)
     with pytest.raises(UserError, match=r"step 1: a loss or gradient is not finite .*: lower lr"):
         go_on(training, images, params)
 
@@ -171,10 +171,10 @@ def test_weights_that_are_lost_end_the_training_with_the_best_or_with_an_error()
 def test_weights_that_are_lost_can_be_restored_from_the_best():
     training, images, params = start(1, evaluate_every=1, on_collapse="restore_best")
     past(training)
-    training.gan.generator.get_parameter("to_image.weight").data.fill_(math.nan)
+    training.players.networks["generator"].get_parameter("to_image.weight").data.fill_(math.nan)
     go_on(training, images, params)
     assert training.step == params.steps and training.restored >= 1
-    assert all(weight.isfinite().all() for weight in training.gan.generator.parameters())
+    assert all(weight.isfinite().all() for weight in training.players.networks["generator"].parameters())
 
 
 def contents(state: dict[str, Any]) -> bytes:
@@ -194,15 +194,15 @@ def test_what_trains_on_after_a_return_never_changes_the_best(resumed: bool):
         training, images, params = start(1, evaluate_every=1)
         training.restore(checkpoint)
     for _ in range(2):
-        training.load_gan(training.best)
-        for optimizer in (training.gan.d_optimizer, training.gan.g_optimizer):
+        training.players.load(training.best)
+        for optimizer in training.players.optimizers.values():
             for group in optimizer.param_groups:
                 for parameter in group["params"]:
                     parameter.grad = torch.full_like(parameter, math.nan)
             optimizer.step()
         assert contents(training.best) == best
-        training.load_gan(training.best)
-        assert contents(training.gan_state()) == best
+        training.players.load(training.best)
+        assert contents(training.players.state()) == best
 
 
 @pytest.mark.parametrize("which", ["best", "final"])
@@ -210,7 +210,7 @@ def test_the_published_generator_is_the_best_or_the_last(tmp_path: Path, which: 
     training, images, params = start(1, evaluate_every=1)
     past(training)
     go_on(training, images, params)
-    last = copy.deepcopy(training.gan.generator_ema)
+    last = copy.deepcopy(training.players.averages["generator"])
     configs = {
         "generator": generator_config(params.model, 8, 1),
         "discriminator": discriminator_config(params.model, 8, 1),

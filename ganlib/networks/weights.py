@@ -1,9 +1,10 @@
 """Networks on disk: weights as safetensors with the configuration beside them, so that two files rebuild a network."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_model, save
 from torch import nn
@@ -16,7 +17,12 @@ Network = TypeVar("Network", bound=nn.Module)
 
 def save_network(folder: Path, name: str, network: nn.Module, config: dict[str, Any]) -> None:
     """Write `name`.safetensors and `name`.json into a folder."""
-    tensors = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
+    save_weights(folder, name, network.state_dict(), config)
+
+
+def save_weights(folder: Path, name: str, state: Mapping[str, torch.Tensor], config: dict[str, Any]) -> None:
+    """Write what `save_network` writes of a network with this state."""
+    tensors = {key: value.detach().cpu().contiguous() for key, value in state.items()}
     (folder / f"{name}.safetensors").write_bytes(save(tensors))  # save_file would let only its owner read it
     write_json(folder / f"{name}.json", config)
 

@@ -27,8 +27,8 @@ class Figures(NamedTuple):
 
     history: Sequence[Row]
     evaluations: Sequence[Row]
-    smallest_d_loss: float
-    """What D's loss can fall to."""
+    smallest_d_loss: float | None
+    """What D's loss can fall to; None if the game does not say."""
 
 
 class Alarm(NamedTuple):
@@ -59,8 +59,8 @@ def not_diverse(figures: Figures) -> float | None:
 
 def discriminator_wins(figures: Figures) -> float | None:
     """Return D's loss when it stays where it can fall no further."""
-    losses = [row["d_loss"] for row in figures.history[-STUCK_ROWS:]]
-    stuck = len(losses) == STUCK_ROWS and max(losses) < figures.smallest_d_loss + NOTHING_LEFT
+    losses, smallest = [row["d_loss"] for row in figures.history[-STUCK_ROWS:]], figures.smallest_d_loss
+    stuck = len(losses) == STUCK_ROWS and smallest is not None and max(losses) < smallest + NOTHING_LEFT
     return losses[-1] if stuck else None
 
 

@@ -1,43 +1,43 @@
 """The whole step as one CUDA graph, which a GPU repeats without waiting for Python."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from typing import Any
 
 import torch
 
-from ganlib.training.step import Batch, Gan, Recipe, StepResult, train_step
+from ganlib.training.game import Game, Players
 
 
 class GraphedStep:
-    """`train_step` on a GPU: the same kernels on the same numbers, so that both give the same bytes.
+    """A game's step on a GPU: the same kernels on the same numbers, so that both give the same bytes.
 
     A kind of step, with or without R1, is taken plainly the first time, which makes the optimisers' state and the
     libraries' work space; it is captured the second time and from then on replayed. The optimisers must be capturable.
     A result is overwritten by the next step of its kind.
     """
 
-    def __init__(self, gan: Gan, device: torch.device):
-        self.gan = gan
+    def __init__(self, game: Game, players: Players, device: torch.device):
+        self.game, self.players = game, players
         self.stream = torch.cuda.Stream(device)
         self.rates = [torch.empty((), device=device) for _ in self._groups()]
-        self.kinds: dict[Recipe, Captured | None] = {}
+        self.kinds: dict[Hashable, Captured | None] = {}
 
-    def __call__(self, batches: Sequence[Batch], recipe: Recipe) -> StepResult:
-        kind = replace(recipe, noise=float(recipe.noise > 0))  # noise is drawn with the batch
+    def __call__(self, batches: Sequence[Any], recipe: Any) -> Any:
+        kind = self.game.kind(recipe)
         with self._rates_on_device():
             if kind not in self.kinds:
                 self.kinds[kind] = None
                 return self._step_plainly(batches, recipe)
-            captured = self.kinds[kind] or Captured(self.gan, batches, kind, self.stream)
+            captured = self.kinds[kind] or Captured(self.game, self.players, batches, recipe, self.stream)
         self.kinds[kind] = captured
         return captured.replay(batches)
 
-    def _step_plainly(self, batches: Sequence[Batch], recipe: Recipe) -> StepResult:
+    def _step_plainly(self, batches: Sequence[Any], recipe: Any) -> Any:
         # On the stream that captures, so that backward finds its nodes there.
         self.stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(self.stream):
-            result = train_step(self.gan, batches, recipe)
+            result = self.game.step(self.players, batches, recipe)
         torch.cuda.current_stream().wait_stream(self.stream)
         return result
 
@@ -52,21 +52,23 @@ class GraphedStep:
             group["lr"] = number
 
     def _groups(self) -> list[dict[str, float | torch.Tensor]]:
-        return [*self.gan.g_optimizer.param_groups, *self.gan.d_optimizer.param_groups]
+        return [group for optimizer in self.players.optimizers.values() for group in optimizer.param_groups]
 
 
 class Captured:
     """One kind of step as a graph, with the buffers that it reads from and writes to."""
 
-    def __init__(self, gan: Gan, batches: Sequence[Batch], recipe: Recipe, stream: torch.cuda.Stream):
-        self.batches = [Batch(*(None if tensor is None else tensor.clone() for tensor in batch)) for batch in batches]  # pyright: ignore[reportArgumentType]
+    def __init__(self, game: Game, players: Players, batches: Sequence[Any], recipe: Any, stream: torch.cuda.Stream):
+        self.batches = [
+            type(batch)(*(None if tensor is None else tensor.clone() for tensor in batch)) for batch in batches
+        ]
         self.graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self.graph, stream=stream):
-            self.result = train_step(gan, self.batches, recipe)
-        parameters = (*gan.discriminator.parameters(), *gan.generator.parameters())
+            self.result = game.step(players, self.batches, recipe)
+        parameters = [parameter for network in players.networks.values() for parameter in network.parameters()]
         self.gradients = [(parameter, parameter.grad) for parameter in parameters]
 
-    def replay(self, batches: Sequence[Batch]) -> StepResult:
+    def replay(self, batches: Sequence[Any]) -> Any:
         for buffers, batch in zip(self.batches, batches, strict=True):
             for buffer, tensor in zip(buffers, batch, strict=True):
                 if buffer is not None and tensor is not None:

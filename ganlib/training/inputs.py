@@ -10,23 +10,20 @@ from numpy.typing import NDArray
 
 from ganlib.datasets.packed import labels_path, read_meta, read_split
 from ganlib.files import sha256_of
-from ganlib.networks.families import network_configs
 from ganlib.networks.judge import Judge, check_judge, load_judge
-from ganlib.params import check_classes
 from ganlib.schema import Params
+from ganlib.training.game import Game
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    images: torch.Tensor
-    """(N, C, H, W) uint8 training images, channels_last, as they lie on disk."""
-    labels: torch.Tensor | None
-    """(N,), for a conditional model."""
+    data: dict[str, torch.Tensor]
+    """Training `images`, (N, C, H, W) uint8, channels_last, as they lie on disk, and `labels` (N,) if there are any."""
     heldout: NDArray[np.uint8]
     """(M, C, H, W) images that training never sees."""
     judge: Judge
     configs: dict[str, dict[str, Any]]
-    """Of `generator` and `discriminator`."""
+    """Of each network of the game."""
     digests: list[Any]
     """Hashes of all that was read."""
 
@@ -36,21 +33,14 @@ class Inputs:
         return self.configs["generator"].get("class_counts", [])
 
 
-def load_inputs(prepared: Path, judge: Path, params: Params) -> Inputs:
+def load_inputs(prepared: Path, judge: Path, game: Game, params: Params) -> Inputs:
     """Read prepared data and the judge; raise UserError where they do not fit each other or the params."""
     meta, train, heldout = read_meta(prepared), read_split(prepared, "train"), read_split(prepared, "heldout")
-    check_classes(params, meta["class_names"])
-    network = load_judge(judge)
+    configs, network = game.configs(params, meta), load_judge(judge)
     check_judge(network, train.images.shape[1:], meta["class_names"])
-    digests, labels = [meta["sha256"], sha256_of(judge / "judge.safetensors")], None
-    if params.model.conditional != "none":
-        labels = torch.tensor(train.labels)
+    digests = [meta["sha256"], sha256_of(judge / "judge.safetensors")]
+    data = {"images": torch.from_numpy(train.images.copy(order="K"))}
+    if train.labels is not None:
+        data["labels"] = torch.tensor(train.labels)
         digests.append(sha256_of(labels_path(prepared, "train")))
-    return Inputs(
-        images=torch.from_numpy(train.images.copy(order="K")),
-        labels=labels,
-        heldout=heldout.images,
-        judge=network,
-        configs=network_configs(params.model, meta),
-        digests=digests,
-    )
+    return Inputs(data=data, heldout=heldout.images, judge=network, configs=configs, digests=digests)

@@ -2,118 +2,119 @@
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import torch
 from torch import nn
 
-from ganlib.augment import flip
-from ganlib.distributed import averaged, processes
+from ganlib.distributed import averaged, part, processes
 from ganlib.ema import decay_for, update_ema
 from ganlib.errors import UserError
-from ganlib.images import to_unit_range
-from ganlib.latent import draw_classes, draw_latents
-from ganlib.losses import LOSSES
 from ganlib.schema import Params
 from ganlib.training.alarms import EVALUATION_ALARMS, LOG_ALARMS, Alarm, Figures, Row
+from ganlib.training.game import Game, Players
 from ganlib.training.graph import GraphedStep
-from ganlib.training.recipe import lr_factor, recipe_at, recipe_of, set_lr, targets_of
 from ganlib.training.state import Training
-from ganlib.training.step import Batch, Gan, Recipe, StepResult, draw_batch, own_part, train_step
 from ganlib.training.watch import Watch
 
 RESTORES = 3
 """Returns to the best weights, each with half the learning rate, before a training that goes on collapsing ends."""
 
 
-def train_gan(
+def train(
     training: Training,
-    images: torch.Tensor,
+    game: Game,
+    data: Mapping[str, torch.Tensor],
     params: Params,
     device: torch.device,
     *,
-    labels: torch.Tensor | None = None,
     watch: Watch,
     report: Callable[[Row], None],
     warn: Callable[[str], None],
     checkpoint: Callable[[Training], None],
 ) -> None:
-    """Take the steps that are left, on (N, C, H, W) uint8 images, for a conditional model with labels (N,).
+    """Take the steps that are left, on `images` (N, C, H, W) uint8 and, if there are any, `labels` (N,).
 
     `report` is given each new row of the history, `warn` each alarm, `checkpoint` the training every
     `train.checkpoint_every` steps. A collapse may end the training early (`train.on_collapse`).
     """
-    images = images.to(device)
-    class_counts = [] if labels is None else labels.bincount().tolist()
-    take_step = stepper(training.gan, device)
-
-    def draw(picked: torch.Tensor, recipe: Recipe) -> Batch:
-        model = params.model
-        real_images = to_unit_range(images[picked.to(device)])
-        real_images = flip(real_images, training.flip_random) if params.data.flip else real_images
-        real_images = real_images.contiguous(memory_format=torch.channels_last)
-        latents = draw_latents(params.batch_size, model.latent_dim, training.latent_random, model.latents)
-        both = None, None
-        if labels is not None:
-            asked = draw_classes(params.batch_size, class_counts, training.label_random)
-            # WGAN-GP looks between a real and a fake image of one class.
-            both = labels[picked], labels[picked] if recipe.gradient_penalty else asked
-        return own_part(draw_batch(real_images, latents, both, recipe, training.augment_random))
-
-    constant = recipe_of(params, device)
+    players, data = training.players, {**data, "images": data["images"].to(device)}
+    take_step, constant = stepper(game, players, device), game.recipe(params, device)
     decay = decay_for(params.train.ema_halflife, params.batch_size)
     for step in range(training.step + 1, params.steps + 1):
         lr = params.lr * lr_factor(step, params.steps, params.train.lr_decay_start) * 0.5**training.restored
-        set_lr(training.gan, lr, params.train.d_lr_ratio)
-        recipe = recipe_at(step, constant, params)
-        # Draw all that the step takes: G's further updates take new fakes beside the last real images.
-        order = [training.order.next_batch() for _ in range(params.train.d_steps)]
-        batches = [draw(picked, recipe) for picked in (*order, *order[-1:] * (params.train.g_steps - 1))]
-        # Update D, then G.
+        set_lr(players, lr, params.train.d_lr_ratio)
+        recipe = game.recipe_at(step, constant, params)
+        # Draw all that the step takes.
+        batches = [own_part(batch, game.DIMS) for batch in game.draw(data, training.draws, recipe, params)]
+        # Update the networks.
         result = take_step(batches, recipe)
-        # Follow the generator with its moving average.
-        update_ema(training.gan.generator_ema, training.gan.generator, decay)
+        # Follow them with their moving averages.
+        for name, average in players.averages.items():
+            update_ema(average, players.networks[name], decay)
         training.step = step
         # Log, evaluate, and look for what goes wrong.
         last = step == params.steps
         evaluates = last or step % params.train.evaluate_every == 0
         restored = training.restored
         if evaluates or step % params.train.log_every == 0:
-            training.history.append({"step": step, **measure(result, training.gan)})
+            training.history.append({"step": step, **row_of(game.measure(result), players, game)})
             report(training.history[-1])
-            raise_alarms(training, LOG_ALARMS, params, warn)
+            raise_alarms(training, LOG_ALARMS, game, params, warn)
         if evaluates and not training.active.get("not_finite"):  # absent after a return to the best weights
             evaluate(training, watch)
-            raise_alarms(training, EVALUATION_ALARMS, params, warn)
+            raise_alarms(training, EVALUATION_ALARMS, game, params, warn)
         if training.ended:
             break
         if training.restored > restored:
-            take_step = stepper(training.gan, device)  # the optimisers' state lies elsewhere now
+            take_step = stepper(game, players, device)  # the optimisers' state lies elsewhere now
         # Keep what a killed run goes on from.
         if step % params.train.checkpoint_every == 0 and not last:
             checkpoint(training)
 
 
-def stepper(gan: Gan, device: torch.device) -> Callable[[Sequence[Batch], Recipe], StepResult]:
+def stepper(game: Game, players: Players, device: torch.device) -> Callable[[Sequence[Any], Any], Any]:
     """Return what takes a step: a single GPU repeats it as a graph."""
-    return GraphedStep(gan, device) if device.type == "cuda" and processes() == 1 else partial(train_step, gan)
+    graphed = device.type == "cuda" and processes() == 1
+    return GraphedStep(game, players, device) if graphed else partial(game.step, players)
+
+
+def own_part(batch: Any, dims: Mapping[str, int]) -> Any:
+    """Return this process's part of a batch that all processes have drawn; `dims` as in `Game.DIMS`."""
+    drawn = {name: field for name, field in batch._asdict().items() if field is not None}
+    return batch._replace(**{name: part(field, dims.get(name, 0)) for name, field in drawn.items()})
+
+
+def lr_factor(step: int, steps: int, decay_start: float) -> float:
+    """Return 1 until `decay_start` of the steps are done, then a straight line to 0 just after the last one."""
+    left = (steps - step + 1) / steps
+    return min(1.0, left / (1 - decay_start)) if decay_start < 1 else 1.0
+
+
+def set_lr(players: Players, lr: float, d_ratio: float) -> None:
+    """Set all learning rates, that of team d to `d_ratio` times the others'."""
+    for team, optimizer in players.optimizers.items():
+        for group in optimizer.param_groups:
+            group["lr"] = lr * d_ratio if team == "d" else lr
 
 
 def evaluate(training: Training, watch: Watch) -> None:
-    """Let the watch judge the moving average; keep the networks if they are the best so far."""
-    figures, images = watch.evaluate(training.gan.generator_ema)
+    """Let the watch judge the moving average; keep the players if they are the best so far."""
+    figures, images = watch.evaluate(training.players.averages["generator"])
     lowest = min((row["domain_fid"] for row in training.evaluations), default=math.inf)
     training.evaluations.append({"step": training.step, **figures})
     training.progress.append(torch.from_numpy(images))
     if figures["domain_fid"] < lowest:
-        training.best = copy.deepcopy(training.gan_state())
+        training.best = copy.deepcopy(training.players.state())
 
 
-def raise_alarms(training: Training, alarms: tuple[Alarm, ...], params: Params, warn: Callable[[str], None]) -> None:
+def raise_alarms(
+    training: Training, alarms: tuple[Alarm, ...], game: Game, params: Params, warn: Callable[[str], None]
+) -> None:
     """Record and report those alarms that were not on before, and do at a collapse what `train.on_collapse` says."""
-    smallest = LOSSES[params.loss.name].smallest_d_loss(targets_of(params.loss))
-    figures = Figures(training.history, training.evaluations, smallest)
+    figures = Figures(training.history, training.evaluations, game.limits(params).smallest_d_loss)
     on_collapse = params.train.on_collapse
     for alarm in alarms:
         was_on, value = training.active.get(alarm.name, False), alarm.value(figures)
@@ -133,30 +134,24 @@ def back_to_best(training: Training, on_collapse: str, reason: str) -> None:
         raise UserError(reason)
     training.ended = on_collapse != "restore_best" or training.restored == RESTORES
     if not training.ended:
-        training.load_gan(training.best)
+        training.players.load(training.best)
         training.restored += 1
         training.active.clear()
 
 
-def measure(result: StepResult, gan: Gan) -> Row:
-    """Return a step's losses, D(x), D(G(z)) before and after D's update, gradient norms and learning rates."""
-    means = {
-        "d_loss": result.d_loss,
-        "g_loss": result.g_loss,
-        "d_real": result.real_logits.sigmoid().mean(),
-        "d_fake": result.fake_logits.sigmoid().mean(),
-        "d_fake_after": result.fake_logits_after.sigmoid().mean(),
+def row_of(measured: Mapping[str, torch.Tensor], players: Players, game: Game) -> Row:
+    """Return a row of the history: what the game measures, each team's gradient norm, learning rates."""
+    means = averaged(torch.stack(list(measured.values()))).tolist()
+    norms = {
+        f"{team}_grad_norm": gradient_norm([players.networks[name] for name in names])
+        for team, names in game.TEAMS.items()
     }
-    return {
-        **dict(zip(means, averaged(torch.stack(list(means.values()))).tolist(), strict=True)),
-        "d_grad_norm": gradient_norm(gan.discriminator),
-        "g_grad_norm": gradient_norm(gan.generator),
-        "lr": gan.g_optimizer.param_groups[0]["lr"],
-        "d_lr": gan.d_optimizer.param_groups[0]["lr"],
-    }
+    rates = {team: optimizer.param_groups[0]["lr"] for team, optimizer in players.optimizers.items()}
+    return dict(zip(measured, means, strict=True)) | norms | {"lr": rates["g"], "d_lr": rates["d"]}
 
 
-def gradient_norm(network: nn.Module) -> float:
+def gradient_norm(networks: Sequence[nn.Module]) -> float:
     """Return the Euclidean norm of the gradients that the last update left."""
-    gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
+    parameters = [parameter for network in networks for parameter in network.parameters()]
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     return nn.utils.get_total_norm(gradients).item()

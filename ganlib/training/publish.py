@@ -10,28 +10,22 @@ import pandas as pd
 import torch
 
 from ganlib.files import rounded, write_json
-from ganlib.networks.weights import save_network
+from ganlib.networks.weights import save_weights
 from ganlib.training.state import Training
 
-NETWORKS = {"generator": "generator", "generator_ema": "generator", "discriminator": "discriminator"}
-"""Networks that are saved, and whose configuration each has."""
 ALARM_COLUMNS = ["step", "alarm", "value", "advice"]
 
 
 def publish(
     folder: Path, training: Training, configs: Mapping[str, dict[str, Any]], which: str, protocol: Mapping[str, Any]
 ) -> None:
-    """Write all networks of both ends, the generator of one (`best` or `final`), curves, alarms, images and figures.
-
-    The training is left with its best weights.
-    """
+    """Write all networks of both ends, the generator of one (`best` or `final`), curves, alarms, images and figures."""
     assert training.best, "the last step evaluates"
-    for name in ("final", "best"):
-        if name == "best":
-            training.load_gan(training.best)
-        (folder / name).mkdir()
-        for network, config in NETWORKS.items():
-            save_network(folder / name, network, getattr(training.gan, network), configs[config])
+    for end, state in (("best", training.best), ("final", training.players.state())):
+        (folder / end).mkdir()
+        for kind, suffix in (("networks", ""), ("averages", "_ema")):
+            for name, weights in state[kind].items():
+                save_weights(folder / end, name + suffix, weights, configs[name])
     for suffix in ("json", "safetensors"):
         shutil.copy(folder / which / f"generator_ema.{suffix}", folder / f"generator.{suffix}")
     tables = {

@@ -71,16 +71,16 @@ def build_watch(inputs: Inputs, params: Params, device: torch.device) -> Watch:
         chosen = np.sort(random.permutation(len(images))[:REAL_IMAGES])
         return judge_images(judge, images[chosen], device)
 
-    described = describe(inputs.images.numpy()), describe(inputs.heldout)
+    described = describe(inputs.data["images"].numpy()), describe(inputs.heldout)
     class_names = [] if judge.class_names == ROTATIONS else judge.class_names
     reference = build_reference(*described, class_names, neighbours=NEIGHBOURS, bins=BINS, random=random)
     latent_random = random_generator(params.seed, "watch/latents")
-    count, model = params.train.evaluate_count, params.model
+    count, model = params.train.evaluate_count, inputs.configs["generator"]
     return Watch(
         judge=judge,
         reference=reference,
         heldout=fit_gaussian(described[1].features),
-        latents=draw_latents(count, model.latent_dim, latent_random, model.latents),
+        latents=draw_latents(count, model["latent_dim"], latent_random, model["latents"]),
         labels=draw_classes(count, inputs.class_counts, latent_random) if inputs.class_counts else None,
         seed=params.seed,
         device=device,

@@ -1,31 +1,27 @@
-"""One update of the discriminator and one of the generator."""
+"""One generator against one discriminator, by any loss of ganlib.losses (Goodfellow 2014, arXiv:1406.2661)."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
-from ganlib.augment import cut_out, draw_colours, draw_corners, draw_shifts, recolour, translate
-from ganlib.distributed import average_gradients, part
-from ganlib.losses import Loss, Targets, class_loss, gradient_penalty, r1_penalty
-from ganlib.networks.families import Discriminator
+from ganlib.augment import cut_out, draw_colours, draw_corners, draw_shifts, flip, recolour, translate
+from ganlib.distributed import average_gradients
+from ganlib.images import to_unit_range
+from ganlib.latent import draw_classes, draw_latents
+from ganlib.losses import LOSSES, Loss, Targets, class_loss, gradient_penalty, r1_penalty, undecided_probability
+from ganlib.networks.families import Discriminator, build_discriminator, build_generator, network_configs
+from ganlib.params import check_classes
+from ganlib.precision import precision_of
+from ganlib.schema import LossParams, Params
+from ganlib.training.game import Draws, Limits, Players
 
-
-@dataclass(frozen=True, kw_only=True)
-class Gan:
-    """Everything that training changes."""
-
-    generator: nn.Module
-    discriminator: Discriminator
-    generator_ema: nn.Module
-    g_optimizer: torch.optim.Optimizer
-    d_optimizer: torch.optim.Optimizer
-
-
-GAN_PARTS = [field.name for field in fields(Gan)]
+BUILDERS: Mapping[str, Callable[..., nn.Module]] = {"generator": build_generator, "discriminator": build_discriminator}
+TEAMS = {"d": ["discriminator"], "g": ["generator"]}
+AVERAGED = ["generator"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,12 +78,11 @@ class Batch(NamedTuple):
 
 
 DIMS = {"targets": 1, "shifts": 2, "colours": 2, "corners": 2, "noise": 1}
-"""Dimension of a batch's fields that counts images, where it is not the first."""
 REAL, FAKE, JUDGED = range(3)
 """Places in `shifts`, `colours`, `corners` and `noise`."""
 
 
-class StepResult(NamedTuple):
+class Result(NamedTuple):
     """Detached scalars and logits of a step's last updates; reading them waits for the device."""
 
     g_loss: torch.Tensor
@@ -98,35 +93,118 @@ class StepResult(NamedTuple):
     fake_logits: torch.Tensor
 
 
-def train_step(gan: Gan, batches: Sequence[Batch], recipe: Recipe) -> StepResult:
+def configs(params: Params, meta: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    check_classes(params, meta["class_names"])
+    return network_configs(params.model, meta)
+
+
+def recipe(params: Params, device: torch.device) -> Recipe:
+    return Recipe(
+        loss=LOSSES[params.loss.name],
+        targets=targets_of(params.loss),
+        d_steps=params.train.d_steps,
+        r1_weight=0,
+        gradient_penalty=params.loss.gradient_penalty,
+        weight_clip=params.loss.weight_clip,
+        auxiliary=params.loss.auxiliary * (params.model.conditional == "auxiliary"),
+        translation=params.train.translation,
+        cutout=params.train.cutout,
+        colour=params.train.colour,
+        noise=params.train.instance_noise,
+        bf16=precision_of(params.train.precision, device) == "bf16",
+    )
+
+
+def targets_of(loss: LossParams) -> Targets:
+    """Return what D's targets are drawn from."""
+    return Targets(loss.real_label_low, loss.real_label_high, loss.label_flip)
+
+
+def recipe_at(step: int, recipe: Recipe, params: Params) -> Recipe:
+    """Return the recipe of one step: R1 when it is due, noise as far as it has faded."""
+    due = step % params.loss.r1_every == 0
+    noise = params.train.instance_noise * (1 - step / params.steps)
+    return replace(recipe, r1_weight=params.loss.r1 * params.loss.r1_every * due, noise=noise)
+
+
+def kind(recipe: Recipe) -> Hashable:
+    """Return the recipe without the noise's strength, which is drawn with the batch."""
+    return replace(recipe, noise=float(recipe.noise > 0))
+
+
+def limits(params: Params) -> Limits:
+    targets = targets_of(params.loss)
+    smallest = LOSSES[params.loss.name].smallest_d_loss(targets)
+    return Limits(smallest, undecided_probability(params.loss.name, targets))
+
+
+def draw(data: Mapping[str, torch.Tensor], draws: Draws, recipe: Recipe, params: Params) -> list[Batch]:
+    """Return a batch for each update: G's further ones take new fakes beside the last real images."""
+    order = draws.order(len(data["images"]), params.batch_size)
+    picked = [order.next_batch() for _ in range(params.train.d_steps)]
+    return [
+        draw_one(rows, data, draws, recipe, params) for rows in (*picked, *picked[-1:] * (params.train.g_steps - 1))
+    ]
+
+
+def draw_one(
+    picked: torch.Tensor, data: Mapping[str, torch.Tensor], draws: Draws, recipe: Recipe, params: Params
+) -> Batch:
+    """Return the batch of the real images picked, (N,)."""
+    images, model = data["images"], params.model
+    real_images = to_unit_range(images[picked.to(images.device)])
+    real_images = flip(real_images, draws.stream("flip")) if params.data.flip else real_images
+    real_images = real_images.contiguous(memory_format=torch.channels_last)
+    latents = draw_latents(params.batch_size, model.latent_dim, draws.stream("latents"), model.latents)
+    both = None, None
+    if model.conditional != "none":
+        counts = data["labels"].bincount().tolist()
+        asked, real_classes = draw_classes(params.batch_size, counts, draws.stream("labels")), data["labels"][picked]
+        # WGAN-GP looks between a real and a fake image of one class.
+        both = real_classes, real_classes if recipe.gradient_penalty else asked
+    return draw_batch(real_images, latents, both, recipe, draws.stream("augment"))
+
+
+def step(players: Players, batches: Sequence[Batch], recipe: Recipe) -> Result:
     """Update D on `d_steps` batches of real images and as many fakes, then G on the last of these and on the rest."""
 
     def make(batch: Batch) -> torch.Tensor:
         with autocast(batch.latents, recipe.bf16):
-            return gan.generator(batch.latents, batch.fake_classes)
+            return players.networks["generator"](batch.latents, batch.fake_classes)
 
     *earlier, batch = batches[: recipe.d_steps]
     for one in earlier:
-        discriminator_step(gan, one, make(one).detach(), recipe)
+        discriminator_step(players, one, make(one).detach(), recipe)
     fake_images = make(batch)
-    d_step = discriminator_step(gan, batch, fake_images.detach(), recipe)
-    g_step = generator_step(gan, batch, fake_images, recipe)
+    d_step = discriminator_step(players, batch, fake_images.detach(), recipe)
+    g_step = generator_step(players, batch, fake_images, recipe)
     for one in batches[recipe.d_steps :]:
-        g_step = generator_step(gan, one, make(one), recipe)
-    return StepResult(*(tensor.detach() for tensor in (*g_step, *d_step)))
+        g_step = generator_step(players, one, make(one), recipe)
+    return Result(*(tensor.detach() for tensor in (*g_step, *d_step)))
+
+
+def measure(result: Result) -> dict[str, torch.Tensor]:
+    """Return losses, and D(x) and D(G(z)) before and after D's update."""
+    return {
+        "d_loss": result.d_loss,
+        "g_loss": result.g_loss,
+        "d_real": result.real_logits.sigmoid().mean(),
+        "d_fake": result.fake_logits.sigmoid().mean(),
+        "d_fake_after": result.fake_logits_after.sigmoid().mean(),
+    }
 
 
 def discriminator_step(
-    gan: Gan, batch: Batch, fake_images: torch.Tensor, recipe: Recipe
+    players: Players, batch: Batch, fake_images: torch.Tensor, recipe: Recipe
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Update D; return its loss without class loss and penalties, and both logits."""
-    penalised = recipe.r1_weight > 0
+    discriminator, penalised = players.networks["discriminator"], recipe.r1_weight > 0
     seen_real = seen(batch.real_images, batch, REAL, recipe).requires_grad_(penalised)
     with autocast(seen_real, recipe.bf16 and not penalised):  # bf16 is too coarse for the penalty's second derivative
-        real_logits, real_class_loss = discriminate(gan.discriminator, seen_real, batch.real_classes, recipe)
+        real_logits, real_class_loss = discriminate(discriminator, seen_real, batch.real_classes, recipe)
     seen_fake = seen(fake_images, batch, FAKE, recipe)
     with autocast(seen_fake, recipe.bf16):
-        fake_logits, fake_class_loss = discriminate(gan.discriminator, seen_fake, batch.fake_classes, recipe)
+        fake_logits, fake_class_loss = discriminate(discriminator, seen_fake, batch.fake_classes, recipe)
     d_loss = recipe.loss.discriminator(real_logits, fake_logits, *batch.targets)
     total = d_loss
     if recipe.auxiliary:
@@ -134,27 +212,28 @@ def discriminator_step(
     if recipe.r1_weight:
         total = total + recipe.r1_weight * r1_penalty(real_logits, seen_real)
     if batch.shares is not None:
-        critic = partial(gan.discriminator, labels=batch.real_classes)
+        critic = partial(discriminator, labels=batch.real_classes)
         total = total + recipe.gradient_penalty * gradient_penalty(critic, seen_real, seen_fake, batch.shares)
-    update(gan.d_optimizer, total)
+    update(players.optimizers["d"], total)
     if recipe.weight_clip:
-        clip_weights(gan.discriminator, recipe.weight_clip)
+        clip_weights(discriminator, recipe.weight_clip)
     return d_loss, real_logits, fake_logits
 
 
 def generator_step(
-    gan: Gan, batch: Batch, fake_images: torch.Tensor, recipe: Recipe
+    players: Players, batch: Batch, fake_images: torch.Tensor, recipe: Recipe
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Update G on fakes that it has made; return its loss without the class loss, and their logits."""
+    discriminator = players.networks["discriminator"]
     # D is only the judge here, so its own gradients, which the next step would discard, are not computed.
-    gan.discriminator.requires_grad_(False)
+    discriminator.requires_grad_(False)
     with autocast(fake_images, recipe.bf16):
         seen_fake = seen(fake_images, batch, JUDGED, recipe)
-        logits, fake_class_loss = discriminate(gan.discriminator, seen_fake, batch.fake_classes, recipe)
+        logits, fake_class_loss = discriminate(discriminator, seen_fake, batch.fake_classes, recipe)
     g_loss = recipe.loss.generator(logits)
     total = g_loss + recipe.auxiliary * fake_class_loss if recipe.auxiliary else g_loss
-    update(gan.g_optimizer, total)
-    gan.discriminator.requires_grad_(True)
+    update(players.optimizers["g"], total)
+    discriminator.requires_grad_(True)
     return g_loss, logits
 
 
@@ -208,12 +287,6 @@ def draw_batch(
         noise=thrice(lambda: recipe.noise * torch.randn(shape, generator=random), recipe.noise),
         shares=None if shares is None else send(shares, real_images.device),
     )
-
-
-def own_part(batch: Batch) -> Batch:
-    """Return this process's part of a batch that all processes have drawn."""
-    drawn = {name: field for name, field in batch._asdict().items() if field is not None}
-    return batch._replace(**{name: part(field, DIMS.get(name, 0)) for name, field in drawn.items()})
 
 
 def draw_targets(count: int, recipe: Recipe, random: torch.Generator) -> torch.Tensor:

@@ -1,0 +1,183 @@
+"""What a game is: who plays, what is drawn, how a step is taken, what is logged. All else is the loop's.
+
+A game is a module of ganlib.games with the names of `Game`. All chance is in `draw`, from named streams, so that a step
+is a pure function but for the players: it can be resumed bit for bit, captured as a graph and shared by processes.
+"""
+
+import copy
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, NamedTuple, Protocol, cast
+
+import torch
+from torch import nn
+
+from ganlib.errors import UserError
+from ganlib.schema import Params
+from ganlib.seeding import random_generator
+
+
+@dataclass(frozen=True, kw_only=True)
+class Players:
+    """Everything that training changes."""
+
+    networks: Mapping[str, Any]
+    """Modules by name."""
+    averages: Mapping[str, Any]
+    """Moving averages of some of them, by the same names, in evaluation mode."""
+    optimizers: Mapping[str, torch.optim.Optimizer]
+    """By team."""
+
+    def state(self) -> dict[str, Any]:
+        """Return the state of networks, averages and optimisers; it changes with them."""
+        return {kind: {name: part.state_dict() for name, part in parts.items()} for kind, parts in self._kinds()}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Take over a state, which stays as it is whatever is trained next."""
+        for kind, parts in self._kinds():
+            for name, part in parts.items():  # optimisers would keep the given tensors themselves, and change them
+                part.load_state_dict(copy.deepcopy(state[kind][name]))
+
+    def _kinds(self) -> list[tuple[str, Mapping[str, Any]]]:
+        return [("networks", self.networks), ("averages", self.averages), ("optimizers", self.optimizers)]
+
+
+class BatchOrder:
+    """Indices of whole batches for ever, each epoch in a new random order; a short last batch is left out."""
+
+    def __init__(self, count: int, batch_size: int, random: torch.Generator):
+        if count < batch_size:
+            raise UserError(f"batch_size = {batch_size}: there are only {count} training images")
+        self.count, self.batch_size, self.random = count, batch_size, random
+        self.epoch = torch.empty(0, dtype=torch.int64)
+        self.position = 0
+
+    def next_batch(self) -> torch.Tensor:
+        """Return (batch_size,) indices."""
+        if self.position + self.batch_size > len(self.epoch):
+            self.epoch, self.position = torch.randperm(self.count, generator=self.random), 0
+        self.position += self.batch_size
+        return self.epoch[self.position - self.batch_size : self.position]
+
+
+class Draws:
+    """Where a training's chance comes from: streams by name, each made when it is first asked for."""
+
+    def __init__(self, seed: int):
+        self.seed = seed
+        self.streams: dict[str, torch.Generator] = {}
+        self.orders: dict[str, BatchOrder] = {}
+
+    def stream(self, name: str) -> torch.Generator:
+        if name not in self.streams:
+            self.streams[name] = random_generator(self.seed, f"train/{name}")
+        return self.streams[name]
+
+    def order(self, count: int, batch_size: int, name: str = "order") -> BatchOrder:
+        """Return the order in which `count` images are seen; each name has its own epochs."""
+        if name not in self.orders:
+            self.orders[name] = BatchOrder(count, batch_size, self.stream(name))
+        return self.orders[name]
+
+    def state(self) -> dict[str, Any]:
+        orders = {name: (o.count, o.batch_size, o.epoch, o.position) for name, o in self.orders.items()}
+        return {"streams": {name: random.get_state() for name, random in self.streams.items()}, "orders": orders}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        for name, bits in state["streams"].items():
+            self.stream(name).set_state(bits)
+        for name, (count, batch_size, epoch, position) in state["orders"].items():
+            order = self.order(count, batch_size, name)
+            order.epoch, order.position = epoch, position
+
+
+class Limits(NamedTuple):
+    """What a game's losses say by themselves; None where they say nothing."""
+
+    smallest_d_loss: float | None = None
+    """What D's loss can fall to."""
+    undecided: float | None = None
+    """D(x) where D can't tell real from fake."""
+
+
+class Game(Protocol):
+    """What the loop asks of a module of ganlib.games; pyright holds each of them to it."""
+
+    @property
+    def BUILDERS(self) -> Mapping[str, Callable[..., nn.Module]]:  # noqa: N802
+        """What builds each network of its configuration, in the order in which weights are drawn."""
+        ...
+
+    @property
+    def TEAMS(self) -> Mapping[str, Sequence[str]]:  # noqa: N802
+        """The networks that each optimiser moves, by team; a network may be in two. Team d has a learning rate."""
+        ...
+
+    @property
+    def AVERAGED(self) -> Sequence[str]:  # noqa: N802
+        """Networks that have a moving average. `generator` makes the images that are watched and published."""
+        ...
+
+    @property
+    def DIMS(self) -> Mapping[str, int]:  # noqa: N802
+        """Dimension of a batch's fields that counts images, where it is not the first."""
+        ...
+
+    def configs(self, params: Params, meta: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        """Return what rebuilds each network, for data of this meta.json; raise UserError where they don't fit."""
+        ...
+
+    def recipe(self, params: Params, device: torch.device) -> Any:
+        """Return how steps are taken, but for what changes from step to step."""
+        ...
+
+    def recipe_at(self, step: int, recipe: Any, params: Params) -> Any:
+        """Return the recipe of one step."""
+        ...
+
+    def kind(self, recipe: Any) -> Hashable:
+        """Return what tells steps of unlike kernels apart: a CUDA graph is captured of each kind."""
+        ...
+
+    def draw(self, data: Mapping[str, torch.Tensor], draws: Draws, recipe: Any, params: Params) -> Sequence[Any]:
+        """Return all batches of a step, NamedTuples of tensors or None; `data` holds images, and labels if any."""
+        ...
+
+    def step(self, players: Players, batches: Sequence[Any], recipe: Any) -> Any:
+        """Update the players; return detached tensors. It draws nothing and waits for nothing."""
+        ...
+
+    def measure(self, result: Any) -> dict[str, torch.Tensor]:
+        """Return scalars to log, `d_loss` and `g_loss` among them, which the alarms read."""
+        ...
+
+    def limits(self, params: Params) -> Limits: ...
+
+
+def game_of(params: Params) -> Game:
+    """Return the module of the game that the parameters name."""
+    return cast(Game, import_module(f"ganlib.games.{params.game}"))
+
+
+def build_players(
+    networks: Mapping[str, nn.Module], game: Game, lr: float, betas: tuple[float, float], device: torch.device
+) -> Players:
+    """Put networks on the device, with Adam for each team and moving averages of some."""
+    for network in networks.values():
+        network.to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    capturable = device.type == "cuda"  # by a graph
+    return Players(
+        networks=networks,
+        averages={name: copy.deepcopy(networks[name]).requires_grad_(False).eval() for name in game.AVERAGED},
+        optimizers={
+            team: torch.optim.Adam(
+                [weight for name in names for weight in networks[name].parameters()],
+                lr,
+                betas,
+                fused=True,
+                capturable=capturable,
+            )
+            for team, names in game.TEAMS.items()
+        },
+    )
