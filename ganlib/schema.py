@@ -196,7 +196,7 @@ class TrainParams(Section):
     distributed: Annotated[Int, Field(ge=1, le=4096)]
     """Processes that train together, each on its part of every batch; their number rounds differently."""
     publish: Literal["best", "final"]
-    """Weights that are published: those of the lowest domain FID on held-out images, or the last."""
+    """Weights that are published: those of the lowest domain FID to held-out images, or the last."""
 
 
 class SampleParams(Section):

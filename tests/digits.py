@@ -105,6 +105,20 @@ def figures_of(generator: str, labelled: bool = True) -> Figures:
     return figures_of_images(GENERATORS[generator](), labelled)
 
 
+@cache
+def figures_of_split(heldout: int, missing: int, seed: int) -> Figures:
+    """Hold the held-out half's first images out, at random, and let the others, without some classes, be generated."""
+    random = np.random.default_rng(seed)
+    train, rest = (describe(half.images) for half in halves())
+    order, labels = random.permutation(len(rest.features)), halves()[1].labels[content_order(halves()[1].images)]
+    generated = order[heldout:][labels[order[heldout:]] >= missing]
+    real = rest.take(np.sort(order[:heldout]))
+    reference = build_reference(train, real, NAMES, neighbours=5, bins=10, random=random)
+    floors = heldout_figures(reference, "domain_", random)
+    fake = rest.take(np.sort(generated))
+    return evaluate(fake, reference, floors, prefix="domain_", draws=1, subsets=2, random=random).metrics
+
+
 def figures_of_images(images: Images, labelled: bool = True) -> Figures:
     random = np.random.default_rng(0)
     fake, real = describe(images, labelled), reference_of_digits(labelled)

@@ -6,10 +6,20 @@ import numpy as np
 import pytest
 
 from ganlib.files import rounded
-from tests.digits import GENERATORS, NAMES, figures_of, figures_of_images, halves, judge_of_digits, reference_of_digits
+from tests.digits import (
+    GENERATORS,
+    NAMES,
+    figures_of,
+    figures_of_images,
+    figures_of_split,
+    halves,
+    judge_of_digits,
+    reference_of_digits,
+)
 
 TOLERANCE = 0.08
 """Between judges and between splits: the specification's own figures have a deviation of some hundredths."""
+RATIOS = ("domain_fid_over_floor", "coverage_over_heldout")
 BY_SCORE = ["held-out", "blurred", "3 classes missing", "100 images repeated", "one image per class"]
 
 
@@ -81,6 +91,21 @@ def test_heldout_images_come_near_every_bound():
     assert {name: figures[name] for name in stated} == pytest.approx(stated, abs=0.05)
     assert figures["domain_fid_over_floor"] == pytest.approx(1) and figures["support_is_lower_bound"]
     assert figures["nearest_train_over_heldout"] == pytest.approx(1) and figures["copied_fraction"] == 0
+
+
+@pytest.mark.parametrize("heldout", [250, 700])
+def test_real_digits_are_as_good_as_held_out_ones_whatever_the_counts(heldout: int):
+    splits = [figures_of_split(heldout, 0, seed) for seed in range(8)]
+    for ratio in RATIOS:
+        held = [figures[f"{ratio}_low"] <= 1 <= figures[f"{ratio}_high"] for figures in splits]
+        assert sum(held) >= 7, (ratio, [figures[ratio] for figures in splits])
+
+
+@pytest.mark.parametrize("heldout", [250, 450])
+def test_digits_of_half_the_classes_are_told_from_held_out_ones(heldout: int):
+    splits = [figures_of_split(heldout, 5, seed) for seed in range(4)]
+    assert min(figures["domain_fid_over_floor_low"] for figures in splits) > 2
+    assert max(figures["coverage_over_heldout_high"] for figures in splits) < 1
 
 
 @pytest.mark.parametrize("missing", [1, 3, 5, 9])

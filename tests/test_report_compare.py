@@ -36,7 +36,8 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / "params.yaml").write_text(params)
         (folder / "metrics/evaluate.json").write_text(json.dumps(measured(fid, extractor=extractor)))
         (folder / "metrics/history.csv").write_text(f"step,d_loss,g_loss,d_fake\n50,{fid},1,0.5\n100,1,1,0.4\n")
-        (folder / "metrics/evaluations.csv").write_text(f"step,domain_fid,valid,diversity_score\n100,{fid},0.5,0.5\n")
+        columns = "step,domain_fid_to_heldout,valid,diversity_score"
+        (folder / "metrics/evaluations.csv").write_text(f"{columns}\n100,{fid},0.5,0.5\n")
         Image.new("L", (40, 40), round(fid)).save(folder / "metrics/grid.png")
         run(["git", "add", "-A"], folder)
         run(["git", "-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-qm", lr], folder)

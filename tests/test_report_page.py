@@ -35,10 +35,14 @@ def figures() -> dict[str, object]:
         "domain_fid_floor": 0.5,
         "domain_fid_high": 1.6,
         "domain_fid_low": 1.4,
-        "domain_fid_over_floor": 3.0,
+        "domain_fid_matched": 1.6,
+        "domain_fid_over_floor": 3.2,
+        "domain_fid_over_floor_high": 3.5,
+        "domain_fid_over_floor_low": 2.9,
         "intra_class_diversity": 0.7,
         "judge_accuracy": 0.5,
         "judge_reliable": False,
+        "matched_images": 12,
         "train_best_step": 400,
         "train_final_over_best": 1.2,
         "train_final_step": 2000,
@@ -83,7 +87,12 @@ def write_run(folder: Path, side: int = 16, channels: int = 3) -> None:
     np.save(folder / "data/model/progress.npy", pixels(len(steps), 8))
     history = {"d_loss": 1.1, "g_loss": 0.9, "d_real": 0.6, "d_fake": 0.4, "d_fake_after": 0.3}
     history |= {"d_grad_norm": 5.0, "g_grad_norm": np.where(steps == 900, np.inf, 2.0)}
-    evaluations = {"domain_fid": np.abs(steps - 400) + 1, "valid": 0.5, "diversity_score": 0.7, "classes_covered": 3}
+    evaluations = {
+        "domain_fid_to_heldout": np.abs(steps - 400) + 1,
+        "valid": 0.5,
+        "diversity_score": 0.7,
+        "classes_covered": 3,
+    }
     tables = {
         "history": pd.DataFrame({"step": steps} | history),
         "evaluations": pd.DataFrame({"step": steps} | evaluations),
@@ -269,6 +278,12 @@ def test_two_builds_are_the_same_bytes(run: Path):
 def test_names_of_files_are_escaped(run: Path):
     page = build(run)[0]
     assert "&lt;b&gt;.png" in page and "<b>.png" not in page and "cat &amp; dog" in page
+
+
+def test_a_distance_stands_beside_its_floor_at_one_count(run: Path):
+    for text in build(run):
+        assert "at 12 images a side: 1.60, 3.2 times (2.9 to 3.5) the floor of 0.50, which real held-out" in text
+        assert "1.50" in text and "times the floor" not in text
 
 
 def test_alarms_are_listed_with_advice_in_both_forms(run: Path):

@@ -289,6 +289,8 @@ def test_intervals_and_floors_stand_beside_the_headline_figures(pipeline: tuple[
     for name in ("domain_fid", "diversity_score", "valid"):
         assert metrics[f"{name}_low"] <= metrics[name] <= metrics[f"{name}_high"]
     assert {"domain_fid_floor", "domain_fid_infinity_floor", "valid_heldout", "coverage_heldout"} <= set(metrics)
+    assert metrics["matched_images"] == min(metrics["protocol_generated"], metrics["protocol_heldout"])
+    assert {"train_best_domain_fid_to_heldout", "train_final_domain_fid_to_heldout"} <= set(metrics)
     assert "fid" not in metrics and "undersampled" not in metrics
 
 

@@ -126,7 +126,7 @@ def test_every_loss_of_the_schema_has_its_row():
 
 def past(training: Training) -> None:
     """Give a training a past in which it was good and diverse, so that what follows is a collapse."""
-    figures = {"domain_fid": 0.0, "valid": 0.9, "diversity_score": 0.9, "classes_covered": 4}
+    figures = {"domain_fid_to_heldout": 0.0, "valid": 0.9, "diversity_score": 0.9, "classes_covered": 4}
     training.evaluations.append({"step": 0, **figures})
     training.best = copy.deepcopy(training.players.state())
 

@@ -46,13 +46,17 @@ def frechet_distance(x: Features, y: Features) -> float:
     return gaussian_distance(fit_gaussian(x), fit_gaussian(y))
 
 
-def frechet_infinity(x: Features, reference: Gaussian, random: np.random.Generator) -> float:
+def frechet_infinity(
+    x: Features, reference: Gaussian, random: np.random.Generator, largest: int | None = None
+) -> float:
     """Return the distance that endlessly many images x (N, d) would have (Chong & Forsyth 2020, arXiv:1911.07023).
 
-    The bias of the distance is linear in 1/N, so a line through the distances of random parts of a quarter of x to all
-    of it is read off at 1/N = 0. Noise may carry it below 0. The bias of the reference's own size remains.
+    The bias of the distance is nearly linear in 1/N, so a line through the distances of random parts, of a quarter of
+    `largest` (all of x) to all of it, is read off at 1/N = 0. Noise may carry it below 0. The bias of the reference's
+    own size remains, and what is not linear for small N: beside another's it is taken with the same `largest`.
     """
-    sizes = np.linspace(max(2, len(x) // 4), len(x), POINTS).astype(int)
+    largest = len(x) if largest is None else largest
+    sizes = np.linspace(max(2, largest // 4), largest, POINTS).astype(int)
     parts = [x[random.choice(len(x), size, replace=False)] for size in sizes]
     distances = [gaussian_distance(fit_gaussian(part), reference) for part in parts]
     if sizes[0] == sizes[-1]:  # two images: no line to draw

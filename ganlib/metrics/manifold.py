@@ -4,7 +4,7 @@ Precision and recall: Kynkäänniemi et al. 2019, arXiv:1904.06991. Density and 
 arXiv:2002.09797. An image's neighbourhood is the open ball that reaches to its k-th nearest other image.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -89,6 +89,27 @@ def compare(fake: Features, real: Features, fake_radii: Features, real_radii: Fe
         covered |= within.any(0)
         recalled |= (squared < fake_balls[rows, None]).any(0)
     return Neighbourhoods(inside, valid, nearest, covered, recalled)
+
+
+def compare_draws(
+    fake: Features, real: Features, draws: Sequence[NDArray[np.int64]], real_radii: Features, *, neighbours: int
+) -> tuple[Features, Features]:
+    """Return coverage and recall, two (k,), of each of k draws, rows of candidates (N, d), among M real images.
+
+    One pass over the distances serves all draws; the balls of candidates are those within their draw.
+    """
+    fake_balls = np.full((len(draws), len(fake)), np.nan)  # of what is not drawn
+    for balls, rows in zip(fake_balls, draws, strict=True):
+        balls[rows] = _open_balls(neighbour_distances(fake[rows], neighbours)[:, -1])
+    covered, recalled = (np.zeros((len(draws), len(real)), bool) for _ in range(2))
+    real_balls = _open_balls(real_radii)
+    for rows, squared in squared_distances(fake, real):
+        within = squared < real_balls
+        for draw, balls in enumerate(fake_balls[:, rows]):
+            drawn = np.flatnonzero(~np.isnan(balls))
+            covered[draw] |= within[drawn].any(0)
+            recalled[draw] |= (squared[drawn] < balls[drawn, None]).any(0)
+    return covered.mean(1), recalled.mean(1)
 
 
 def precision(among: Neighbourhoods) -> float:

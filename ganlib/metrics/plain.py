@@ -6,8 +6,17 @@ import numpy as np
 
 from ganlib.metrics.diversity import MIN_PER_CLASS, Labelled
 from ganlib.metrics.frechet import fit_gaussian
+from ganlib.metrics.matched import matched_figures
 from ganlib.metrics.reference import build_reference
-from ganlib.metrics.summary import Figures, distance_figures, distance_interval, evaluate, heldout_figures
+from ganlib.metrics.summary import (
+    Figures,
+    distance_figures,
+    distance_interval,
+    evaluate_alone,
+    heldout_figures,
+    steady_figures,
+    with_ratios,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,18 +34,19 @@ def compare_sets(
 ) -> Figures:
     """Return the figures of generated images against all real ones; without class names, classes are bins.
 
-    A random half of the real images stands for the held-out ones, and the floors are one half against the other, so
-    they are those of half as many images.
+    A random half of the real images stands for the held-out ones. Floors hold it against the other half, so what is
+    put beside them, `_matched`, holds as many generated images against that half too.
     """
     if is_small(fake, real, settings):
         return distances_alone(fake, real, prefix, settings, random)
     order = random.permutation(len(real.features))
     first, second = (real.take(np.sort(rows)) for rows in np.array_split(order, 2))
     sizes = {"neighbours": settings.neighbours, "bins": settings.bins}
-    floors = heldout_figures(build_reference(first, second, class_names, **sizes, random=random), prefix, random)
-    reference = build_reference(real, second, class_names, **sizes, random=random)
+    half, whole = (build_reference(side, second, class_names, **sizes, random=random) for side in (first, real))
     draws, subsets = settings.draws, settings.subsets
-    return evaluate(fake, reference, floors, prefix=prefix, draws=draws, subsets=subsets, random=random).metrics
+    figures = evaluate_alone(fake, whole, prefix=prefix, draws=draws, subsets=subsets, random=random).metrics
+    figures |= heldout_figures(half, prefix, random) | matched_figures(fake.features, half, prefix, random)
+    return with_ratios(figures | {f"{name}_matched": value for name, value in steady_figures(fake, half).items()})
 
 
 def is_small(fake: Labelled, real: Labelled, settings: Settings) -> bool:

@@ -1,6 +1,6 @@
 """All figures of one evaluation, from features to a flat table."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,11 +20,12 @@ from ganlib.metrics.manifold import (
     precision,
     recall,
 )
+from ganlib.metrics.matched import matched_figures
 from ganlib.metrics.reference import Reference, among_train, into_bins
 from ganlib.metrics.repetition import nearest_pairs, support_size, unique_fraction
 
-FLOORS = ("fid", "fid_infinity", "kid_mean")
-"""Figures whose value for held-out images is a floor; of the others it is what real images reach."""
+STEADY = ("precision", "density", "valid", "nearest_train")
+"""Means over single images, which depend on the reference but not on how many images are held against it."""
 
 Features = NDArray[np.float64]
 Figures = dict[str, Any]
@@ -50,11 +51,21 @@ def evaluate(
     subsets: int,
     random: np.random.Generator,
 ) -> Evaluation:
-    """Compare generated images with the reference in one feature space.
+    """Compare generated images with the reference, and with what held-out images reach, in one feature space.
 
     `heldout` holds the figures of `heldout_figures`. Names of distances begin with `prefix`, so that distances of
-    different extractors share none.
+    different extractors share none. What moves with the number of images stands beside held-out images as `_matched`,
+    of equally many on both sides.
     """
+    found = evaluate_alone(fake, reference, prefix=prefix, draws=draws, subsets=subsets, random=random)
+    figures = found.metrics | heldout | matched_figures(fake.features, reference, prefix, random)
+    return replace(found, metrics=with_ratios(figures))
+
+
+def evaluate_alone(
+    fake: Labelled, reference: Reference, *, prefix: str, draws: int, subsets: int, random: np.random.Generator
+) -> Evaluation:
+    """Compare all generated images with the reference."""
     fake = into_bins(fake, reference.centres)
     among = among_train(fake, reference)
     per_class = class_table(fake.take(among.valid), reference, draws, random)
@@ -65,17 +76,23 @@ def evaluate(
     figures |= diversity_interval(figures["diversity_score"], fake, among.valid, reference, subsets, random)
     figures |= repetition_figures(fake, among, reference, random)
     nearest = nearest_pairs(features, reference.train.features, among.nearest, reference.near)
-    return Evaluation(metrics=figures | against(figures, heldout, prefix), per_class=per_class, nearest=nearest)
+    return Evaluation(metrics=figures, per_class=per_class, nearest=nearest)
 
 
 def heldout_figures(reference: Reference, prefix: str, random: np.random.Generator) -> Figures:
-    """Return what real held-out images score in the place of generated ones, named `..._floor` and `..._heldout`."""
-    heldout, train = reference.heldout.features, reference.train.features
-    distances = distance_figures(heldout, train, reference.gaussian, prefix, random)
-    reached = manifold_figures(among_train(reference.heldout, reference), reference)
-    floors = {f"{prefix}{name}_floor": distances[prefix + name] for name in FLOORS}
-    kept = ("precision", "recall", "density", "coverage", "valid", "nearest_train")
-    return floors | {f"{name}_heldout": reached[name] for name in kept}
+    """Return what held-out images score in the place of generated ones, however many: `..._floor`, `..._heldout`.
+
+    What moves with their number waits for that of the generated images: `matched_figures`.
+    """
+    kid = kernel_distance(reference.heldout.features, reference.train.features, random)
+    reached = steady_figures(reference.heldout, reference)
+    return {f"{prefix}kid_mean_floor": kid.mean} | {f"{name}_heldout": value for name, value in reached.items()}
+
+
+def steady_figures(images: Labelled, reference: Reference) -> Figures:
+    """Return those figures that do not move with the number of images."""
+    reached = manifold_figures(among_train(images, reference), reference)
+    return {name: reached[name] for name in STEADY}
 
 
 def distance_figures(
@@ -153,13 +170,10 @@ def repetition_figures(
     }
 
 
-def against(figures: Figures, heldout: Figures, prefix: str) -> Figures:
-    """Return the held-out images' figures, and the generated ones' as multiples of them."""
-    ratios = {
-        f"{prefix}fid_over_floor": (f"{prefix}fid", f"{prefix}fid_floor"),
-        "coverage_over_heldout": ("coverage", "coverage_heldout"),
-        "nearest_train_over_heldout": ("nearest_train", "nearest_train_heldout"),
-        "valid_over_heldout": ("valid", "valid_heldout"),
+def with_ratios(figures: Figures) -> Figures:
+    """Add steady figures as multiples of those of held-out images; of `_matched` ones where the reference differs."""
+    known = {
+        name: (figures.get(f"{name}_matched", figures[name]), figures[f"{name}_heldout"])
+        for name in ("nearest_train", "valid")
     }
-    known = {name: (figures[ours], heldout[theirs]) for name, (ours, theirs) in ratios.items()}
-    return heldout | {name: ours / theirs for name, (ours, theirs) in known.items() if theirs > 0}
+    return figures | {f"{name}_over_heldout": ours / real for name, (ours, real) in known.items() if real > 0}

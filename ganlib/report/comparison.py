@@ -12,7 +12,12 @@ from ganlib.report.revisions import Run
 
 SHARE = "of 1"
 CURVES = (
-    ("evaluations", "domain_fid", "domain FID", "Domain FID of the moving average, against held-out images"),
+    (
+        "evaluations",
+        "domain_fid_to_heldout",
+        "domain FID to held-out images",
+        "Domain FID of the moving average to held-out images",
+    ),
     ("evaluations", "diversity_score", SHARE, "Diversity score of the moving average"),
     ("evaluations", "valid", SHARE, "Valid share of the moving average"),
     ("history", "d_loss", "loss", "Loss of the discriminator"),
@@ -79,5 +84,5 @@ def _overlay(runs: Sequence[Run], table: str, column: str, title: str, caption: 
         title,
         f"{caption}, a line for each run",
         domain=(0, 1) if title == SHARE else None,
-        log=column == "domain_fid",
+        log=column == "domain_fid_to_heldout",
     )

@@ -14,7 +14,10 @@ class Kind(NamedTuple):
     lower_is_better: bool
     form: str
     held_against: str
-    """Key of what real held-out images score in its place, or how large it can be."""
+    """Key of what real held-out images score in its place, or how large it can be.
+
+    A distance falls with the number of images: beside its floor stands the one of as many. Shares do not move with it.
+    """
 
 
 class Figure(NamedTuple):
@@ -99,7 +102,17 @@ def _bounds(metrics: Metrics, kind: Kind) -> tuple[float, float]:
 def _against(metrics: Metrics, kind: Kind) -> str:
     real = metrics.get(kind.held_against)
     if kind.held_against.endswith("_floor"):
-        multiple = metrics.get(f"{kind.name}_over_floor")
-        times = f"{multiple:.1f} times the floor of {real:.2f}" if multiple is not None and real else "no floor above 0"
-        return f"{times}, which real held-out images reach; lower is better"
+        return f"{_over_floor(metrics, kind)}; lower is better"
     return kind.held_against if real is None else f"real held-out images reach {_text(real, kind)}"
+
+
+def _over_floor(metrics: Metrics, kind: Kind) -> str:
+    """Hold a distance, which falls with the number of images, against held-out ones at the count that both have."""
+    ratio = f"{kind.name}_over_floor"
+    if ratio not in metrics:
+        return "no floor above 0, which real held-out images reach"
+    bounds = [metrics[name] for name in (f"{ratio}_low", f"{ratio}_high") if name in metrics]
+    interval = f" ({' to '.join(f'{bound:.1f}' for bound in bounds)})" if bounds else ""
+    ours, floor = (_text(metrics[name], kind) for name in (f"{kind.name}_matched", kind.held_against))
+    count = f"at {metrics['matched_images']:,} images a side: {ours}"
+    return f"{count}, {metrics[ratio]:.1f} times{interval} the floor of {floor}, which real held-out images reach"

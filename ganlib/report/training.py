@@ -24,7 +24,7 @@ def training_section(model: Path, metrics: Path, figures: Mapping[str, Any]) -> 
     alarms = found(metrics / "alarms.csv", pd.read_csv, "evaluate")
     fired, best = None if isinstance(alarms, Absent) else alarms, None
     if not isinstance(evaluations, Absent):
-        best = int(figures.get("train_best_step", evaluations["step"][evaluations["domain_fid"].idxmin()]))
+        best = int(figures.get("train_best_step", evaluations["step"][evaluations["domain_fid_to_heldout"].idxmin()]))
     return {
         "alarms": alarms if isinstance(alarms, Absent) else alarms.to_dict("records"),
         "best": best,
@@ -71,9 +71,9 @@ def _evaluation_charts(evaluations: pd.DataFrame | Absent, alarms: pd.DataFrame 
     at = "at each evaluation of the moving average"
     return {
         "distance": charts.curves(
-            charts.series(evaluations, {"domain_fid": "domain FID"}),
-            "domain FID",
-            f"Domain FID {at}",
+            charts.series(evaluations, {"domain_fid_to_heldout": "domain FID"}),
+            "domain FID to held-out images",
+            f"Domain FID to held-out images {at}",
             alarms=alarms,
             best=("domain FID", best) if best else None,
             points=True,

@@ -103,10 +103,10 @@ def set_lr(players: Players, lr: float, d_ratio: float) -> None:
 def evaluate(training: Training, watch: Watch) -> None:
     """Let the watch judge the moving average; keep the players if they are the best so far."""
     figures, images = watch.evaluate(training.players.averages["generator"])
-    lowest = min((row["domain_fid"] for row in training.evaluations), default=math.inf)
+    lowest = min((row["domain_fid_to_heldout"] for row in training.evaluations), default=math.inf)
     training.evaluations.append({"step": training.step, **figures})
     training.progress.append(torch.from_numpy(images))
-    if figures["domain_fid"] < lowest:
+    if figures["domain_fid_to_heldout"] < lowest:
         training.best = copy.deepcopy(training.players.state())
 
 

@@ -41,10 +41,10 @@ def publish(
 
 def training_figures(training: Training, published: str) -> dict[str, Any]:
     """Return the best and the last evaluation, and how far the end fell from the best."""
-    best, final = min(training.evaluations, key=lambda row: row["domain_fid"]), training.evaluations[-1]
-    names = "step", "domain_fid", "diversity_score", "valid"
+    best, final = min(training.evaluations, key=lambda row: row["domain_fid_to_heldout"]), training.evaluations[-1]
+    names = "step", "domain_fid_to_heldout", "diversity_score", "valid"
     figures = {f"{end}_{name}": row[name] for end, row in (("best", best), ("final", final)) for name in names}
-    if best["domain_fid"] > 0:
-        figures["final_over_best"] = final["domain_fid"] / best["domain_fid"]
+    if best["domain_fid_to_heldout"] > 0:
+        figures["final_over_best"] = final["domain_fid_to_heldout"] / best["domain_fid_to_heldout"]
     figures |= {"alarms": len(training.alarms), "published": published, "restored": training.restored}
     return {f"train_{name}": value for name, value in figures.items()}

@@ -25,7 +25,7 @@ class Training:
     active: dict[str, bool] = field(default_factory=dict)
     """Whether an alarm was on when last looked at: it is raised once, until it is over."""
     best: dict[str, Any] | None = None
-    """State of the players at the evaluation with the lowest domain FID."""
+    """State of the players at the evaluation with the lowest domain FID to held-out images."""
     restored: int = 0
     ended: bool = False
 

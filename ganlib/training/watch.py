@@ -55,7 +55,7 @@ class Watch:
         valid = among_train(fake, self.reference).valid
         diversity = diversity_figures(class_table(fake.take(valid), self.reference, 1, random), valid)
         return {
-            "domain_fid": gaussian_distance(fit_gaussian(fake.features), self.heldout),
+            "domain_fid_to_heldout": gaussian_distance(fit_gaussian(fake.features), self.heldout),
             "valid": float(valid.mean()),
             "diversity_score": diversity["diversity_score"],
             "classes_covered": diversity["classes_covered"],
