@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, softplus
 
 from ganlib.images import to_pixels, to_unit_range
-from ganlib.latent import draw_classes, draw_latents
+from ganlib.latent import draw_classes, draw_latents, from_normal, to_normal
 from ganlib.masks import Mask, blend, observe
 from ganlib.networks.families import Discriminator, Generator
 from ganlib.schema import CompleteParams
@@ -59,13 +59,12 @@ def context_losses(images: Tensor, known: Tensor, mask: Mask, weights: Tensor) -
     return ((observe(images, mask) - known).abs() * weights).sum((2, 3)).mean(1)
 
 
-def prior_losses(logits: Tensor, latents: Tensor, distribution: str) -> Tensor:
-    """Return log(1 - D(G(z))), (N,), of logits (N,); for normal latents add -log p(z) per dimension, less a constant.
+def prior_losses(logits: Tensor, normal: Tensor) -> Tensor:
+    """Return log(1 - D(G(z))) - log p(z), (N,), of logits (N,) and normal latents (N, d); p per dimension.
 
-    Uniform latents are kept in [-1, 1] instead.
+    Constants are left out.
     """
-    realism = -softplus(logits)  # log(1 - sigmoid(x))
-    return realism + latents.square().mean(1) / 2 if distribution == "normal" else realism
+    return -softplus(logits) + normal.square().mean(1) / 2  # log(1 - sigmoid(x))
 
 
 def nearest_of(known: Tensor, batches: Iterable[Tensor], mask: Mask, count: int = 1) -> Tensor:
@@ -93,26 +92,24 @@ def search_latents(
     A conditional model is asked for the labels (N,), which stay.
 
     Adam moves each number by itself and the networks are in evaluation mode, so images don't touch each other. Its
-    learning rate falls to 0 in a straight line.
+    learning rate falls to 0 in a straight line. Uniform latents are searched as normal ones, so that both have one
+    prior and no number is stopped at the walls of the cube, in whose corners next to no latent is drawn.
     """
-    distribution = generator.latents
-    weights = context_weights(mask)
+    kind, weights = generator.latents, context_weights(mask)
 
     def losses() -> Tensor:
-        images = generator(latents, labels)
-        prior = prior_losses(discriminator(images, labels), latents, distribution)
+        images = generator(from_normal(normal, kind), labels)
+        prior = prior_losses(discriminator(images, labels), normal)
         return context_losses(images, known, mask, weights) + settings.prior_weight * prior
 
-    latents = starts.clone().requires_grad_()
-    optimizer = torch.optim.Adam([latents], settings.lr)
+    normal = to_normal(starts, kind).clone().requires_grad_()
+    optimizer = torch.optim.Adam([normal], settings.lr)
     for step in range(settings.steps):
         optimizer.param_groups[0]["lr"] = settings.lr * (1 - step / settings.steps)
         with torch.enable_grad():
-            (latents.grad,) = torch.autograd.grad(losses().sum(), latents)
+            (normal.grad,) = torch.autograd.grad(losses().sum(), normal)
         optimizer.step()
-        if distribution == "uniform":
-            latents.data.clamp_(-1, 1)
-    return latents.detach(), losses().detach()
+    return from_normal(normal.detach(), kind), losses().detach()
 
 
 def complete(
