@@ -2,6 +2,9 @@
 
 D's side takes (real_logits, fake_logits, real_labels, fake_labels), all (N,), and returns a scalar; labels are 1 and 0
 but for smoothing and flips, and losses without labels leave them aside. G's side takes fake_logits (N,).
+
+The prior is for a search among a trained generator's images (`completion`): it takes D's scores of these, (N,), and of
+images drawn at random, (M,), and returns how unreal each is, (N,), in units that do not depend on the training.
 """
 
 import math
@@ -17,6 +20,7 @@ from torch.nn.functional import cross_entropy, relu, softplus
 class Loss(NamedTuple):
     discriminator: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
     generator: Callable[[Tensor], Tensor]
+    prior: Callable[[Tensor, Tensor], Tensor]
 
 
 def cross_entropy_d_loss(real_logits: Tensor, fake_logits: Tensor, real_labels: Tensor, fake_labels: Tensor) -> Tensor:
@@ -63,12 +67,41 @@ def mean_g_loss(fake_logits: Tensor) -> Tensor:
     return -fake_logits.mean()
 
 
+def cross_entropy_prior(scores: Tensor, drawn: Tensor) -> Tensor:
+    """log(1 - D(x)), as Yeh et al. 2016 have it (arXiv:1607.07539)."""
+    return -softplus(scores)
+
+
+def least_squares_prior(scores: Tensor, drawn: Tensor) -> Tensor:
+    """Half the squared distance to 1, the label of real images, as in the generator's loss."""
+    return 0.5 * (scores - 1).square()
+
+
+def hinge_prior(scores: Tensor, drawn: Tensor) -> Tensor:
+    """max(0, 1 - D(x)): D's own loss of a real image, which asks for no more than the margin of 1.
+
+    -D(x), as in the generator's loss, would go on paying for a score that training never told from one of 1.
+    """
+    return relu(1 - scores)
+
+
+def wasserstein_prior(scores: Tensor, drawn: Tensor) -> Tensor:
+    """-D(x) in standard deviations of the drawn images' scores, from their mean.
+
+    Nothing fixes a critic's zero, and its unit is that of its Lipschitz constant, which a clipped critic has anywhere:
+    so both are taken from what it says of the generator's own images. Where it says the same of all, it has no say.
+    """
+    spread = drawn.std(correction=0)
+    measurable = spread > 1e-6 * drawn.abs().max()  # else it is rounding
+    return (drawn.mean() - scores) / torch.where(measurable, spread, torch.inf)
+
+
 LOSSES = {
-    "nonsaturating": Loss(cross_entropy_d_loss, nonsaturating_g_loss),
-    "minimax": Loss(cross_entropy_d_loss, minimax_g_loss),
-    "least_squares": Loss(least_squares_d_loss, least_squares_g_loss),
-    "hinge": Loss(hinge_d_loss, mean_g_loss),
-    "wasserstein": Loss(wasserstein_d_loss, mean_g_loss),
+    "nonsaturating": Loss(cross_entropy_d_loss, nonsaturating_g_loss, cross_entropy_prior),
+    "minimax": Loss(cross_entropy_d_loss, minimax_g_loss, cross_entropy_prior),
+    "least_squares": Loss(least_squares_d_loss, least_squares_g_loss, least_squares_prior),
+    "hinge": Loss(hinge_d_loss, mean_g_loss, hinge_prior),
+    "wasserstein": Loss(wasserstein_d_loss, mean_g_loss, wasserstein_prior),
 }
 
 
