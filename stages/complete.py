@@ -63,9 +63,11 @@ def main(
             hidden, images = mask.hidden.cpu().numpy(), completion._asdict()
             np.savez(folder / f"{stem}.npz", original=pixels, hidden=hidden, **images)
             figures[stem] = rounded(completion_figures(completion, pixels, mask))
-            shown = {stem: completion.masked, "completed": completion.completed, "nearest": completion.nearest}
+            shown = {f"mask {stem}": completion.masked, "completed": completion.completed}
+            shown["nearest"] = completion.nearest
             groups.append({label: images[:SHOWN] for label, images in shown.items()})
-    write_json(metrics, figures | {"images": len(pixels), "source": "own images" if settings.path else "held-out"})
+    source = "own images" if settings.path else "held-out"
+    write_json(metrics, {"images": len(pixels), "masks": figures, "source": source})
     with whole_file(picture) as partial:
         labelled_rows(groups).save(partial)
 

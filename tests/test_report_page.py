@@ -121,8 +121,9 @@ def write_run(folder: Path, side: int = 16, channels: int = 3) -> None:
     frames[0].save(folder / "data/explore/walk.webp", save_all=True, append_images=frames[1:], lossless=True)
     scores = {"psnr": 20.0, "psnr_nearest": 15.0, "psnr_mean_fill": 10.0, "l1": 0.1, "l1_nearest": 0.2}
     scores |= {"l1_mean_fill": 0.3, "beats_nearest": 0.9}
-    masks = {"centre": scores, "left": scores, "random": scores}
-    (folder / "metrics/complete.json").write_text(json.dumps(masks | {"images": 8, "source": "held-out"}))
+    masks = {"centre": scores, "images": scores, "source": scores}  # one that is called as a key beside them
+    completed = {"images": 8, "masks": masks, "source": "held-out"}
+    (folder / "metrics/complete.json").write_text(json.dumps(completed))
     for name in masks:
         np.savez(
             folder / f"data/completion/{name}.npz",
@@ -269,6 +270,13 @@ def test_two_builds_are_the_same_bytes(run: Path):
 def test_names_of_files_are_escaped(run: Path):
     page = build(run)[0]
     assert "&lt;b&gt;.png" in page and "<b>.png" not in page and "cat &amp; dog" in page
+
+
+def test_every_mask_has_its_figures_whatever_it_is_called(run: Path):
+    page, markdown = build(run)
+    assert "Parts of 8 held-out images" in page
+    for name in ("centre", "images", "source"):
+        assert f"<b>{name}</b>: 20.0 dB" in page and f"| {name} | **20.0 dB**" in markdown
 
 
 def test_alarms_are_listed_with_advice_in_both_forms(run: Path):

@@ -222,14 +222,17 @@ def test_samples_are_drawn_from_the_checkpoint_that_is_asked_for(
 def test_completion_figures_stand_beside_those_of_the_baselines(pipeline: tuple[Path, dict[str, set[str]]]):
     folder = pipeline[0]
     metrics = read_json(folder / "metrics/complete.json")
-    assert {"centre", "random", "left", "images", "source"} == set(metrics) and metrics["images"] == 6
+    assert set(metrics) == {"images", "masks", "source"} and metrics["images"] == 6
+    assert set(metrics["masks"]) == {"centre", "random", "left"}
     for name in ("centre", "random", "left"):
         arrays = np.load(folder / f"data/completion/{name}.npz")
         known = ~arrays["hidden"]
         for kind in ("masked", "completed", "nearest", "mean"):
             assert arrays[kind].shape == (6, 1, 32, 32)
             assert np.array_equal(arrays[kind][..., known], arrays["original"][..., known])
-        assert {"psnr", "psnr_nearest", "psnr_mean_fill", "l1", "l1_nearest", "l1_mean_fill"} < set(metrics[name])
+        assert {"psnr", "psnr_nearest", "psnr_mean_fill", "l1", "l1_nearest", "l1_mean_fill"} < set(
+            metrics["masks"][name]
+        )
 
 
 def test_own_images_are_completed(
@@ -238,10 +241,20 @@ def test_own_images_are_completed(
     shutil.copytree(pipeline[0], tmp_path / "own")
     monkeypatch.chdir(tmp_path / "own")
     tree(pets(), Path("pets"))
-    chosen = {"complete.path": "pets", "complete.masks": "[lowres]", "complete.steps": "1"}
+    names = ["images.png", "source.png", "completed.png", "nearest.png"]  # as keys and rows beside theirs are called
+    hidden = np.zeros((32, 32), np.uint8)
+    hidden[:8] = 255
+    for name in names:
+        Image.fromarray(hidden).save(name)
+    chosen = {"complete.path": "pets", "complete.masks": f"[lowres, {', '.join(names)}]", "complete.steps": "1"}
     Path("params.yaml").write_text(edit_params(Path("params.yaml").read_text(), chosen))
     invoke("complete", *arguments_of("complete"))
-    assert read_json(Path("metrics/complete.json"))["source"] == "own images"
+    metrics = read_json(Path("metrics/complete.json"))
+    assert metrics["source"] == "own images" and metrics["images"] == 6
+    assert set(metrics["masks"]) == {"lowres", *(Path(name).stem for name in names)}
+    assert "psnr" in metrics["masks"]["images"] and "psnr" in metrics["masks"]["source"]
+    with Image.open("metrics/complete.png") as picture:
+        assert picture.height == 66 + 5 * 3 * 66 + 5 * 10 - 2, "a row of originals, three for each mask"
     assert np.load("data/completion/lowres.npz")["completed"].shape == (6, 1, 32, 32)
 
 
