@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from ganlib.files import write_table
 from ganlib.params import load_params
 from ganlib.report.page import page_sections
 from ganlib.report.parts import render
@@ -104,7 +105,7 @@ def write_run(folder: Path, side: int = 16, channels: int = 3) -> None:
         ).assign(near_duplicate=[True, *[False] * 15]),
     }
     for name, table in tables.items():
-        table.to_csv(folder / f"metrics/{name}.csv", index=False)
+        write_table(folder / f"metrics/{name}.csv", table)
     (folder / "metrics/evaluate.json").write_text(json.dumps(figures()))
     shapes = {
         "interpolation": (3, 6),

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -19,7 +18,7 @@ from typer.testing import CliRunner
 
 from ganlib.datasets.packed import SPLITS, read_split
 from ganlib.errors import UserError
-from ganlib.files import read_json, sha256_of, write_json
+from ganlib.files import read_json, read_table, sha256_of, write_json
 from ganlib.metrics.judging import judge_images
 from ganlib.metrics.order import content_order
 from ganlib.networks.judge import ROTATIONS, load_judge
@@ -278,15 +277,15 @@ def test_metrics_carry_their_protocol(pipeline: tuple[Path, dict[str, set[str]]]
     assert metrics["mode_collapse"] == pytest.approx(1 - metrics["diversity_score"])
     assert metrics["protocol_extractor_sha256"] == sha256_of(folder / "data/judge/judge.safetensors")
     assert metrics["protocol_generated"] == 400
-    assert pd.read_csv(folder / "metrics/history.csv")["step"].tolist() == [2, 4, 6]
-    assert pd.read_csv(folder / "metrics/evaluations.csv")["step"].tolist() == [4, 6]
-    assert len(pd.read_csv(folder / "metrics/classes.csv")) == 10
-    assert len(pd.read_csv(folder / "metrics/confusion.csv")) == metrics["protocol_heldout"]
+    assert read_table(folder / "metrics/history.csv")["step"].tolist() == [2, 4, 6]
+    assert read_table(folder / "metrics/evaluations.csv")["step"].tolist() == [4, 6]
+    assert len(read_table(folder / "metrics/classes.csv")) == 10
+    assert len(read_table(folder / "metrics/confusion.csv")) == metrics["protocol_heldout"]
 
 
 def test_the_nearest_pairs_name_images_by_where_they_lie(pipeline: tuple[Path, dict[str, set[str]]]):
     folder = pipeline[0]
-    pairs = pd.read_csv(folder / "metrics/nearest.csv")
+    pairs = read_table(folder / "metrics/nearest.csv")
     fake, train = np.load(folder / "data/samples/images.npy"), read_split(folder / "data/prepared", "train").images
     train = train[content_order(train)]
     judge = load_judge(folder / "data/judge")
@@ -331,8 +330,8 @@ def test_images_without_labels_go_through_every_stage_of_the_evaluation(
         invoke(stage, *arguments_of(stage))
     metrics = read_json(Path("metrics/evaluate.json"))
     assert metrics["protocol_classes"] == "8 bins" and 0 <= metrics["diversity_score"] <= 1
-    assert pd.read_csv("metrics/classes.csv")["class"].tolist() == [f"bin {index}" for index in range(8)]
-    assert set(pd.read_csv("metrics/confusion.csv")["asked"]) == set(ROTATIONS)
+    assert read_table(Path("metrics/classes.csv"))["class"].tolist() == [f"bin {index}" for index in range(8)]
+    assert set(read_table(Path("metrics/confusion.csv"))["asked"]) == set(ROTATIONS)
 
 
 def test_with_inception_the_figures_have_names_of_their_own(
