@@ -4,17 +4,17 @@ Of an image with a missing part, find the latent whose image fits what is known 
 part from that image. Every loss is one image's own, so that no result depends on what else is in the batch.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, softplus
+from torch.nn.functional import avg_pool2d
 
 from ganlib.images import to_pixels, to_unit_range
-from ganlib.latent import draw_classes, draw_latents
+from ganlib.latent import draw_classes, draw_latents, from_normal, to_normal
 from ganlib.masks import Mask, blend, observe
 from ganlib.networks.families import Discriminator, Generator
 from ganlib.schema import CompleteParams
@@ -59,15 +59,6 @@ def context_losses(images: Tensor, known: Tensor, mask: Mask, weights: Tensor) -
     return ((observe(images, mask) - known).abs() * weights).sum((2, 3)).mean(1)
 
 
-def prior_losses(logits: Tensor, latents: Tensor, distribution: str) -> Tensor:
-    """Return log(1 - D(G(z))), (N,), of logits (N,); for normal latents add -log p(z) per dimension, less a constant.
-
-    Uniform latents are kept in [-1, 1] instead.
-    """
-    realism = -softplus(logits)  # log(1 - sigmoid(x))
-    return realism + latents.square().mean(1) / 2 if distribution == "normal" else realism
-
-
 def nearest_of(known: Tensor, batches: Iterable[Tensor], mask: Mask, count: int = 1) -> Tensor:
     """Return which `count` of some images, given in batches (K, C, H, W), fit each known (N, C, H, W) best, (N, count).
 
@@ -86,33 +77,33 @@ def search_latents(
     mask: Mask,
     starts: Tensor,
     labels: Tensor | None,
+    prior: Callable[[Tensor], Tensor],
     settings: CompleteParams,
 ) -> tuple[Tensor, Tensor]:
     """Return latents (N, latent_dim), found from starts of the same shape, and their losses (N,).
 
-    A conditional model is asked for the labels (N,), which stay.
+    A conditional model is asked for the labels (N,), which stay. `prior` returns of D's scores how unreal images are,
+    both (N,); how unlikely a latent is, -log p(z) per dimension but for a constant, is added to it.
 
     Adam moves each number by itself and the networks are in evaluation mode, so images don't touch each other. Its
-    learning rate falls to 0 in a straight line.
+    learning rate falls to 0 in a straight line. Uniform latents are searched as normal ones, so that both have one
+    prior and no number is stopped at the walls of the cube, in whose corners next to no latent is drawn.
     """
-    distribution = generator.latents
-    weights = context_weights(mask)
+    kind, weights = generator.latents, context_weights(mask)
 
     def losses() -> Tensor:
-        images = generator(latents, labels)
-        prior = prior_losses(discriminator(images, labels), latents, distribution)
-        return context_losses(images, known, mask, weights) + settings.prior_weight * prior
+        images = generator(from_normal(normal, kind), labels)
+        unlikely = prior(discriminator(images, labels)) + normal.square().mean(1) / 2
+        return context_losses(images, known, mask, weights) + settings.prior_weight * unlikely
 
-    latents = starts.clone().requires_grad_()
-    optimizer = torch.optim.Adam([latents], settings.lr)
+    normal = to_normal(starts, kind).clone().requires_grad_()
+    optimizer = torch.optim.Adam([normal], settings.lr)
     for step in range(settings.steps):
         optimizer.param_groups[0]["lr"] = settings.lr * (1 - step / settings.steps)
         with torch.enable_grad():
-            (latents.grad,) = torch.autograd.grad(losses().sum(), latents)
+            (normal.grad,) = torch.autograd.grad(losses().sum(), normal)
         optimizer.step()
-        if distribution == "uniform":
-            latents.data.clamp_(-1, 1)
-    return latents.detach(), losses().detach()
+    return from_normal(normal.detach(), kind), losses().detach()
 
 
 def complete(
@@ -120,13 +111,14 @@ def complete(
     discriminator: Discriminator,
     originals: Tensor,
     mask: Mask,
+    prior: Callable[[Tensor, Tensor], Tensor],
     settings: CompleteParams,
     random: torch.Generator,
 ) -> Tensor:
     """Return generated images (N, C, H, W) in [-1, 1] for what is known of the originals, likewise; not yet blended.
 
     Each search starts from those of `candidates` latents whose images fit best; the best of `starts` searches counts.
-    Both networks must be in evaluation mode.
+    `prior` is that of the loss that D was trained with; both networks must be in evaluation mode.
     """
     device, count = originals.device, settings.starts
     latents = draw_latents(settings.candidates, generator.latent_dim, random, generator.latents).to(device)
@@ -134,20 +126,27 @@ def complete(
     if generator.class_names:
         classes = draw_classes(settings.candidates, generator.class_counts, random).to(device)
     known, found = observe(originals, mask), []
+
+    def drawn() -> Iterator[tuple[Tensor, Tensor | None]]:
+        for rows in torch.arange(settings.candidates).split(BATCH_SIZE):
+            labels = None if classes is None else classes[rows]
+            yield generator(latents[rows], labels), labels
+
+    def realism(found_scores: Tensor) -> Tensor:
+        return prior(found_scores, drawn_scores)
+
     with torch.no_grad():
-        fitting = nearest_of(known, _drawn(generator, latents, classes), mask, count)  # (N, starts)
+        fitting = nearest_of(known, (images for images, _ in drawn()), mask, count)  # (N, starts)
+        drawn_scores = torch.cat([discriminator(*batch) for batch in drawn()])  # (candidates,)
         for rows in torch.arange(len(originals)).split(max(1, SEARCHED // count)):
             chosen = fitting[rows].flatten()  # (n * starts,)
             labels, repeated = None if classes is None else classes[chosen], known[rows].repeat_interleave(count, 0)
-            ends, losses = search_latents(generator, discriminator, repeated, mask, latents[chosen], labels, settings)
+            ends, losses = search_latents(
+                generator, discriminator, repeated, mask, latents[chosen], labels, realism, settings
+            )
             best = losses.view(-1, count).argmin(1) + torch.arange(len(rows), device=device) * count
             found.append(generator(ends[best], None if labels is None else labels[best]))
     return torch.cat(found)
-
-
-def _drawn(generator: Generator, latents: Tensor, labels: Tensor | None) -> Iterator[Tensor]:
-    for rows in torch.arange(len(latents)).split(BATCH_SIZE):
-        yield generator(latents[rows], None if labels is None else labels[rows])
 
 
 def compare_completions(generated: Tensor, originals: Tensor, train: NDArray[np.uint8], mask: Mask) -> Completion:

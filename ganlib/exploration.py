@@ -16,10 +16,10 @@ from ganlib.networks.judge import Judge
 from ganlib.pictures import grid, labelled_rows
 from ganlib.sampling import generate
 from ganlib.schema import ExploreParams
-from ganlib.walks import class_means, interpolate, loop, plane
+from ganlib.walks import class_means, combine, interpolate, loop, plane
 
 SHRUNK = (0.25, 0.5, 0.75, 1.0)
-"""Truncation: what latents are multiplied by."""
+"""Truncation: what latents are multiplied by. It is meant to leave the sphere; uniform ones stay in their cube."""
 
 Images = NDArray[np.uint8]
 
@@ -89,22 +89,22 @@ def class_arithmetic(
 ) -> Arithmetic | str:
     """Return images of mean(A) - mean(B) + mean(C), means of latents (N, d) that the judge finds of a class.
 
-    As in Radford et al. 2015, arXiv:1511.06434, figure 7; three classes are drawn for each equation. Without three
-    classes to be found, or with a generator that is told the class beside the latent, return why there is none.
+    As in Radford et al. 2015, arXiv:1511.06434, figure 7, but means and sums are as long as latents are (`combine`);
+    three classes are drawn for each equation. Without three classes to be found, or with a generator that is told the
+    class beside the latent, return why there is none.
     """
     if generator.class_names:
         return "the model is conditional: the class is not in its latents"
     average = settings.average
-    means = class_means(latents, judge_logits(judge, generate(generator, latents, device), device), average)
+    logits = judge_logits(judge, generate(generator, latents, device), device)
+    means = class_means(latents, logits, average, generator.latents)
     if len(means) < 3:
         return f"the judge finds {len(means)} classes {average} times or more among {len(latents)} images: 3 are needed"
     found = sorted(means)
     orders = [torch.randperm(len(found), generator=random).tolist() for _ in range(settings.rows)]
     drawn = [[found[at] for at in order[:3]] for order in orders]
     terms = torch.stack([torch.stack([means[index] for index in equation]) for equation in drawn])  # (equations, 3, d)
-    results = terms[:, 0] - terms[:, 1] + terms[:, 2]
-    if generator.latents == "uniform":
-        results = results.clamp(-1, 1)
+    results = combine(terms, torch.tensor([1.0, -1, 1]), generator.latents)
     images = paint(generator, torch.cat([terms, results[:, None]], 1), torch.tensor(0), device)
     judged = judge_logits(judge, images[:, 3], device).argmax(1).tolist()
     names = judge.class_names

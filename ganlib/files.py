@@ -5,8 +5,14 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
+
+TEXT_COLUMNS = ("advice", "alarm", "asked", "class", "file", "kind", "reason")
+"""Columns of the project's tables that hold text, which may look like anything else: a class may be called NA or 01."""
 
 
 @contextmanager
@@ -44,6 +50,21 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
 
 def read_json(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write CSV with 6 significant digits; `read_table` returns names as they are here, line ends and all."""
+    text = table.to_csv(index=False, float_format="%.6g", lineterminator="\r\n")  # else a \r in a name is not quoted
+    parts = text.split('"')
+    parts[::2] = [outside.replace("\r\n", "\n") for outside in parts[::2]]
+    with whole_file(path) as partial:
+        partial.write_bytes('"'.join(parts).encode())
+
+
+def read_table(source: Path | BytesIO) -> pd.DataFrame:
+    """Read CSV: text columns as they were written, the others as numbers, NaN where empty, or booleans."""
+    as_written = dict.fromkeys(TEXT_COLUMNS, str)
+    return pd.read_csv(source, converters=as_written, keep_default_na=False, na_values=[""])
 
 
 def sha256_of(path: Path) -> str:

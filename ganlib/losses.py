@@ -2,6 +2,9 @@
 
 D's side takes (real_logits, fake_logits, real_labels, fake_labels), all (N,), and returns a scalar; labels are 1 and 0
 but for smoothing and flips, and losses without labels leave them aside. G's side takes fake_logits (N,).
+
+The prior is for a search among a trained generator's images (`completion`): it takes D's scores of these, (N,), and of
+images drawn at random, (M,), and returns how unreal each is, (N,), in units that do not depend on the training.
 """
 
 import math
@@ -38,6 +41,8 @@ class Loss(NamedTuple):
 
     discriminator: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
     generator: Callable[[Tensor], Tensor]
+    prior: Callable[[Tensor, Tensor], Tensor]
+    """Of an image that is searched for: D's scores (N,), and its scores of images drawn, to losses (N,)."""
     labelled: bool
     """Whether labels count, so that they can be smoothed and flipped."""
     smallest_d_loss: Callable[[Targets], float]
@@ -103,9 +108,39 @@ def smallest_least_squares(targets: Targets) -> float:
     return 0.5 * (mean_square - targets.real_mean**2 + flip * (1 - flip))
 
 
+def cross_entropy_prior(scores: Tensor, drawn: Tensor) -> Tensor:
+    """log(1 - D(x)), as Yeh et al. 2016 have it (arXiv:1607.07539)."""
+    return -softplus(scores)
+
+
+def least_squares_prior(scores: Tensor, drawn: Tensor) -> Tensor:
+    """Half the squared distance to 1, the label of real images, as in the generator's loss."""
+    return 0.5 * (scores - 1).square()
+
+
+def hinge_prior(scores: Tensor, drawn: Tensor) -> Tensor:
+    """max(0, 1 - D(x)): D's own loss of a real image, which asks for no more than the margin of 1.
+
+    -D(x), as in the generator's loss, would go on paying for a score that training never told from one of 1.
+    """
+    return relu(1 - scores)
+
+
+def wasserstein_prior(scores: Tensor, drawn: Tensor) -> Tensor:
+    """-D(x) in standard deviations of the drawn images' scores, from their mean.
+
+    Nothing fixes a critic's zero, and its unit is that of its Lipschitz constant, which a clipped critic has anywhere:
+    so both are taken from what it says of the generator's own images. Where it says the same of all, it has no say.
+    """
+    spread = drawn.std(correction=0)
+    measurable = spread > 1e-6 * drawn.abs().max()  # else it is rounding
+    return (drawn.mean() - scores) / torch.where(measurable, spread, torch.inf)
+
+
 CROSS_ENTROPY = Loss(
     cross_entropy_d_loss,
     nonsaturating_g_loss,
+    cross_entropy_prior,
     labelled=True,
     smallest_d_loss=smallest_cross_entropy,
     undecided=lambda targets: float(logit(targets.mean)),
@@ -116,13 +151,26 @@ LOSSES = {
     "least_squares": Loss(
         least_squares_d_loss,
         least_squares_g_loss,
+        least_squares_prior,
         labelled=True,
         smallest_d_loss=smallest_least_squares,
         undecided=lambda targets: targets.mean,
     ),
-    "hinge": Loss(hinge_d_loss, mean_g_loss, labelled=False, smallest_d_loss=lambda _: 0.0, undecided=lambda _: None),
+    "hinge": Loss(
+        hinge_d_loss,
+        mean_g_loss,
+        hinge_prior,
+        labelled=False,
+        smallest_d_loss=lambda _: 0.0,
+        undecided=lambda _: None,
+    ),
     "wasserstein": Loss(
-        wasserstein_d_loss, mean_g_loss, labelled=False, smallest_d_loss=lambda _: -math.inf, undecided=lambda _: None
+        wasserstein_d_loss,
+        mean_g_loss,
+        wasserstein_prior,
+        labelled=False,
+        smallest_d_loss=lambda _: -math.inf,
+        undecided=lambda _: None,
     ),
 }
 

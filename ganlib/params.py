@@ -3,6 +3,7 @@
 It is YAML 1.2, in which `2e-4` and `1e-05` are numbers. Nothing here imports torch, so that a typo is reported at once.
 """
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
@@ -12,6 +13,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
+from ruamel.yaml.nodes import ScalarNode
 
 from ganlib.errors import UserError
 from ganlib.schema import LabelledLoss, Params
@@ -24,7 +26,8 @@ DCGAN_SIZES = sorted(size << doublings for size in range(4, 8) for doublings in 
 def load_params(path: Path = PARAMS_FILE) -> Params:
     """Read and check a whole params file; raise UserError with one line per mistake."""
     try:
-        document = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        document = YAML(typ="safe", pure=True).load(text)
     except FileNotFoundError:
         raise UserError(f"{path} is missing: run from the project's root, or restore it with git") from None
     except (YAMLError, UnicodeDecodeError) as error:
@@ -35,7 +38,7 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
         params = Params.model_validate(document)
         _check_together(params)
     except ValidationError as error:
-        raise UserError("\n".join(_describe(path, error))) from None
+        raise UserError("\n".join(_describe(path, text, error))) from None
     except ValueError as error:
         raise UserError(f"{path}: {error}") from None
     return params
@@ -91,7 +94,7 @@ def _check_together(params: Params) -> None:
             raise ValueError(f"data.{key} is null: data.dataset url needs the archive's address and its sha256")
 
 
-def _describe(path: Path, error: ValidationError) -> Iterator[str]:
+def _describe(path: Path, text: str, error: ValidationError) -> Iterator[str]:
     mistakes = error.errors()
     meant = {_nearest(mistake["loc"]) for mistake in mistakes if mistake["type"] == "extra_forbidden"}
     for mistake in mistakes:
@@ -101,9 +104,27 @@ def _describe(path: Path, error: ValidationError) -> Iterator[str]:
         elif mistake["type"] == "missing":
             if f"did you mean {key}?" not in meant:  # a misspelt key is one mistake, not two
                 yield f"{path}: {key} is missing"
+        elif mistake["type"] == "string_type" and (written := _written(text, mistake["loc"])):
+            yield f"{path}: {key} = {mistake['input']!r}: must be text; quote it: {written}"
         else:
             allowed = mistake["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
             yield f"{path}: {key} = {mistake['input']!r}: {allowed}{_nearest_choice(mistake)}"
+
+
+def _written(text: str, location: Sequence[int | str]) -> str | None:
+    """Return what a file says at a place, in quotes; None where that is no single value, or null outside a list."""
+    node = YAML(typ="safe", pure=True).compose(text)
+    for part in location:
+        children = dict(enumerate(node.value)) if isinstance(part, int) else {key.value: it for key, it in node.value}
+        if part not in children:
+            return None  # merged from elsewhere
+        node = children[part]
+    if not isinstance(node, ScalarNode):
+        return None
+    quoted = json.dumps(node.value, ensure_ascii=False)
+    if isinstance(location[-1], int):
+        return f"[{quoted}]"
+    return None if node.tag.endswith(":null") else quoted
 
 
 def _nearest(location: tuple[int | str, ...]) -> str:

@@ -1,22 +1,28 @@
-"""Walks through latent space: lines, planes and loops, and arithmetic with the means of classes."""
+"""Walks through latent space: lines, planes and loops, and arithmetic with the means of classes.
+
+All are walked and summed among normal latents, on the sphere near which nearly all of these lie; a uniform latent is
+taken for its normal one (`to_normal`) and what is found is brought back.
+"""
 
 import torch
 from torch import Tensor
+from torch.nn.functional import cosine_similarity
+
+from ganlib.latent import from_normal, to_normal
 
 
 def interpolate(start: Tensor, end: Tensor, shares: Tensor, distribution: str) -> Tensor:
     """Return latents on the ways from starts to ends, both (N, d), at shares (T,) of the way, (N, T, d).
 
-    Normal latents go along great circles, uniform ones along straight lines: the middle of a line between two normal
-    latents is shorter than nearly any latent that the generator has seen (White 2016, arXiv:1609.04468).
+    Ways are great circles: the middle of a straight line between two latents, normal or uniform, is shorter than nearly
+    any latent that the generator has seen (White 2016, arXiv:1609.04468).
     """
     share = shares[:, None]
-    a, b = start[:, None], end[:, None]  # (N, 1, d)
-    if distribution == "uniform":
-        return (1 - share) * a + share * b
-    cosine = torch.nn.functional.cosine_similarity(a, b, dim=2).clamp(-1, 1)
+    a, b = (to_normal(latents, distribution)[:, None] for latents in (start, end))  # (N, 1, d)
+    cosine = cosine_similarity(a, b, dim=2).clamp(-1, 1)
     angle = cosine.acos()[..., None].clamp(1e-3, torch.pi - 1e-3)  # (N, 1, 1), of nearly parallel ones not quite theirs
-    return (((1 - share) * angle).sin() * a + (share * angle).sin() * b) / angle.sin()
+    way = (((1 - share) * angle).sin() * a + (share * angle).sin() * b) / angle.sin()
+    return from_normal(way, distribution)
 
 
 def plane(corners: Tensor, side: int, distribution: str) -> Tensor:
@@ -36,16 +42,29 @@ def loop(stops: Tensor, frames: int, distribution: str) -> Tensor:
     return torch.cat(legs)
 
 
-def class_means(latents: Tensor, logits: Tensor, average: int) -> dict[int, Tensor]:
+def combine(latents: Tensor, weights: Tensor, distribution: str) -> Tensor:
+    """Return sums (..., d) of latents (..., n, d), weighted by (n,), at the mean length of what is summed.
+
+    Left as it is, a mean of ten normal latents is shorter than any that the generator has seen, and A - B + C longer.
+    """
+    terms = to_normal(latents, distribution)
+    sums = (weights[:, None] * terms).sum(-2)
+    length = terms.norm(dim=-1).mean(-1, keepdim=True)
+    return from_normal(sums * (length / sums.norm(dim=-1, keepdim=True).clamp_min(1e-6)), distribution)
+
+
+def class_means(latents: Tensor, logits: Tensor, average: int, distribution: str) -> dict[int, Tensor]:
     """Return, for each class that the judge finds among latents (N, d), the mean of those it is surest of, (d,).
 
-    `logits` (N, classes) are the judge's of their images. Radford et al. 2015 averaged three latents, chosen by eye.
-    A class that is found fewer times than `average` is left out.
+    `logits` (N, classes) are the judge's of their images. Radford et al. 2015 averaged three latents, chosen by eye,
+    and left the mean as short as it fell; here it is as long as they are. A class that is found fewer times than
+    `average` is left out.
     """
     sure, classes = logits.softmax(1).max(1)
     means: dict[int, Tensor] = {}
     for index in range(logits.shape[1]):
         of_class = (classes == index).nonzero()[:, 0]
         if len(of_class) >= average:
-            means[index] = latents[of_class[sure[of_class].argsort(descending=True, stable=True)[:average]]].mean(0)
+            surest = of_class[sure[of_class].argsort(descending=True, stable=True)[:average]]
+            means[index] = combine(latents[surest], torch.ones(average), distribution)
     return means

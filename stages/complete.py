@@ -31,6 +31,7 @@ def main(
     from ganlib.datasets.plain import read_with_recipe
     from ganlib.files import read_json, rounded, whole_file, whole_folder, write_json
     from ganlib.images import to_unit_range
+    from ganlib.losses import LOSSES
     from ganlib.masks import make_mask
     from ganlib.networks.families import load_discriminator, load_generator
     from ganlib.pictures import labelled_rows
@@ -56,14 +57,17 @@ def main(
             mask = make_mask(name, meta["image_size"], random_generator(params.seed, f"complete/mask/{name}"))
             mask = mask._replace(hidden=mask.hidden.to(device))
             random = random_generator(params.seed, "complete/candidates")
-            generated = complete(generator, discriminator, originals, mask, settings, random)
+            prior = LOSSES[params.loss.name].prior
+            generated = complete(generator, discriminator, originals, mask, prior, settings, random)
             completion = compare_completions(generated, originals, train, mask)
             hidden, images = mask.hidden.cpu().numpy(), completion._asdict()
             np.savez(folder / f"{stem}.npz", original=pixels, hidden=hidden, **images)
             figures[stem] = rounded(completion_figures(completion, pixels, mask))
-            shown = {stem: completion.masked, "completed": completion.completed, "nearest": completion.nearest}
+            shown = {f"mask {stem}": completion.masked, "completed": completion.completed}
+            shown["nearest"] = completion.nearest
             groups.append({label: images[:SHOWN] for label, images in shown.items()})
-    write_json(metrics, figures | {"images": len(pixels), "source": "own images" if settings.path else "held-out"})
+    source = "own images" if settings.path else "held-out"
+    write_json(metrics, {"images": len(pixels), "masks": figures, "source": source})
     with whole_file(picture) as partial:
         labelled_rows(groups).save(partial)
 

@@ -32,10 +32,9 @@ def samples(
     """Measure quality, diversity and mode collapse of what the sample stage made."""
     params = load_params()
     import numpy as np
-    import pandas as pd
 
     from ganlib.distributed import rank
-    from ganlib.files import read_json, rounded, whole_file, write_json
+    from ganlib.files import read_json, read_table, rounded, whole_file, write_json, write_table
     from ganlib.launch import joined, processes_here, relaunched
     from ganlib.metrics.features import (
         check_images,
@@ -79,7 +78,7 @@ def samples(
         random=np.random.default_rng(random_generator(params.seed, "evaluate/draws").initial_seed()),
     )
     order, labels = content_order(images), generated / "labels.npy"
-    table, agreement = pd.read_csv(reference / "confusion.csv", dtype=str, keep_default_na=False), {}
+    table, agreement = read_table(reference / "confusion.csv"), {}
     if labels.is_file():  # a conditional model was asked for these classes
         table = asked_and_judged(np.load(labels)[order], described.classes, network)
         agreement = {"class_agreement": float(np.mean(table["asked"].to_numpy() == table["judged"].to_numpy()))}
@@ -89,8 +88,7 @@ def samples(
     write_json(metrics, rounded(result.metrics | agreement) | trained | notes | protocol)
     tables = {classes: result.per_class, nearest: in_order_given(result.nearest, order), confusion: table}
     for path, content in tables.items():
-        with whole_file(path) as partial:
-            content.to_csv(partial, index=False, float_format="%.6g")
+        write_table(path, content)
     for name in ("history.csv", "evaluations.csv", "alarms.csv"):
         with whole_file(curves / name) as partial:
             partial.write_bytes((model / name).read_bytes())

@@ -21,7 +21,7 @@ def main(
 
     from ganlib.datasets.packed import read_meta, read_split
     from ganlib.distributed import rank
-    from ganlib.files import rounded, whole_folder, write_json
+    from ganlib.files import rounded, whole_folder, write_json, write_table
     from ganlib.launch import joined, processes_here, relaunched
     from ganlib.metrics.features import check_images, describe_images, load_extractor
     from ganlib.metrics.judging import asked_and_judged, judge_confusion
@@ -72,7 +72,7 @@ def main(
         save_reference(folder, reference)
         write_json(folder / "protocol.json", protocol)
         write_json(folder / "heldout.json", rounded(figures))
-        asked_and_judged(asked, judged, network).to_csv(folder / "confusion.csv", index=False)
+        write_table(folder / "confusion.csv", asked_and_judged(asked, judged, network))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Masks, and the search for what they hide."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from ganlib.datasets.decode import Recipe
 from ganlib.datasets.plain import read_with_recipe
 from ganlib.errors import UserError
 from ganlib.images import to_pixels, to_unit_range
+from ganlib.losses import LOSSES
 from ganlib.masks import Mask, blend, make_mask, observe
 from ganlib.networks.dcgan import Discriminator, Generator
 from ganlib.schema import MASKS, CompleteParams
@@ -30,6 +32,12 @@ SIZE = 16
 SETTINGS = CompleteParams(
     path=None, images=6, masks=["centre"], candidates=50, starts=2, steps=30, lr=0.1, prior_weight=0.01
 )
+
+PRIOR = LOSSES["nonsaturating"].prior
+
+
+def realism(scores: torch.Tensor) -> torch.Tensor:
+    return PRIOR(scores, scores)
 
 
 def networks(latents: str = "normal") -> tuple[Generator, Discriminator]:
@@ -86,7 +94,7 @@ def test_the_search_comes_nearer_to_a_generated_image_than_any_other_image_does(
     generator, discriminator = networks()
     originals, mask = generated(generator), masks()[name]
     others = to_pixels(generator(torch.randn(50, 4, generator=random_generator(0, "train")))).numpy()
-    found = complete(generator, discriminator, originals, mask, SETTINGS, random_generator(0, "candidates"))
+    found = complete(generator, discriminator, originals, mask, PRIOR, SETTINGS, random_generator(0, "candidates"))
     completion = compare_completions(found, originals, others, mask)
     figures = completion_figures(completion, to_pixels(originals).numpy(), mask)
     assert figures["psnr"] > figures["psnr_nearest"] + 3 and figures["psnr"] > figures["psnr_mean_fill"] + 3
@@ -96,7 +104,7 @@ def test_the_search_comes_nearer_to_a_generated_image_than_any_other_image_does(
 def test_what_is_known_is_the_originals_in_every_completion():
     generator, discriminator = networks()
     originals, mask = to_unit_range(to_pixels(generated(generator))), masks()["centre"]
-    found = complete(generator, discriminator, originals, mask, SETTINGS, random_generator(0, "candidates"))
+    found = complete(generator, discriminator, originals, mask, PRIOR, SETTINGS, random_generator(0, "candidates"))
     completion, known = compare_completions(found, originals, to_pixels(originals).numpy(), mask), ~mask.hidden.numpy()
     for images in completion:
         assert np.array_equal(images[..., known], to_pixels(originals).numpy()[..., known])
@@ -113,7 +121,9 @@ def test_a_conditional_model_completes_with_classes_that_fit():
         parameter.data *= 5
     labels = torch.tensor([0, 1, 0, 1, 0, 1])
     originals = generator(torch.randn(6, 4, generator=random_generator(0, "originals")), labels).detach()
-    found = complete(generator, discriminator, originals, masks()["left"], SETTINGS, random_generator(0, "candidates"))
+    found = complete(
+        generator, discriminator, originals, masks()["left"], PRIOR, SETTINGS, random_generator(0, "candidates")
+    )
     near = (found - originals).abs().mean((1, 2, 3))
     assert near.median() < 0.25 * (originals.roll(1, 0) - originals).abs().mean((1, 2, 3)).median()
 
@@ -124,7 +134,7 @@ def test_an_image_is_completed_alike_whatever_else_is_in_its_batch():
 
     def completed(rows: list[int]) -> torch.Tensor:
         random = random_generator(0, "candidates")
-        return complete(generator, discriminator, originals[rows], mask, SETTINGS, random)
+        return complete(generator, discriminator, originals[rows], mask, PRIOR, SETTINGS, random)
 
     together = completed([0, 1, 2, 3, 4, 5])
     torch.testing.assert_close(completed([3]), together[[3]], rtol=0, atol=1e-3)
@@ -137,30 +147,122 @@ def test_the_networks_are_left_as_they_were():
         name: value.clone() for name, value in [*generator.state_dict().items(), *discriminator.state_dict().items()]
     }
     complete(
-        generator, discriminator, generated(generator), masks()["left"], SETTINGS, random_generator(0, "candidates")
+        generator,
+        discriminator,
+        generated(generator),
+        masks()["left"],
+        PRIOR,
+        SETTINGS,
+        random_generator(0, "candidates"),
     )
     after = dict([*generator.state_dict().items(), *discriminator.state_dict().items()])
     assert all(torch.equal(value, after[name]) for name, value in before.items())
+
+
+def grey_generator() -> Any:
+    """Return a generator of one latent whose images are all of one grey, the latent's."""
+
+    class Grey(torch.nn.Module):
+        latents, latent_dim, class_names = "normal", 1, ()
+
+        def forward(self, latents: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
+            return latents[:, :, None, None].expand(-1, 1, SIZE, SIZE)
+
+    return Grey()
+
+
+class Scorer(torch.nn.Module):
+    """A discriminator that finds bright images real: their mean grey, times and plus something, is their score."""
+
+    def __init__(self, scale: float = 1, offset: float = 0):
+        super().__init__()
+        self.scale, self.offset = scale, offset
+
+    def forward(self, images: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
+        return images.mean((1, 2, 3)) * self.scale + self.offset
+
+
+def completed_grey(loss: str, discriminator: Any, prior_weight: float = 0.03) -> float:
+    """Return how bright the completion of a grey image, 0, becomes under a prior."""
+    settings = SETTINGS.model_copy(update={"prior_weight": prior_weight, "candidates": 200, "steps": 100})
+    original = torch.zeros(1, 1, SIZE, SIZE)
+    network, random = grey_generator(), random_generator(0, "candidates")
+    prior = LOSSES[loss].prior
+    found = complete(network, discriminator, original, masks()["centre"], prior, settings, random)
+    return found.mean().item()
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_the_prior_draws_to_images_with_higher_scores(loss: str):
+    scores = torch.linspace(-3, 0.9, 9).requires_grad_()
+    prior = LOSSES[loss].prior(scores, torch.linspace(-1, 1, 50))
+    (gradient,) = torch.autograd.grad(prior.sum(), scores)
+    assert prior.shape == (9,) and (gradient < 0).all()
+    assert completed_grey(loss, Scorer(), prior_weight=5) > completed_grey(loss, Scorer(), prior_weight=0) + 0.1
+
+
+@pytest.mark.parametrize(
+    ("loss", "expected"),
+    [
+        ("nonsaturating", [-0.0183, -0.6931, -50]),  # log(1 - sigmoid(score))
+        ("minimax", [-0.0183, -0.6931, -50]),
+        ("least_squares", [12.5, 0.5, 1200.5]),  # half the square of score - 1
+        ("hinge", [5, 1, 0]),  # D's loss of a real image
+        ("wasserstein", [3, 1, -24]),  # of images with scores of 2 +- 2
+    ],
+)
+def test_the_prior_of_each_loss_has_its_form(loss: str, expected: list[float]):
+    prior = LOSSES[loss].prior(torch.tensor([-4.0, 0, 50]), torch.tensor([0.0, 4]))
+    assert prior.tolist() == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.parametrize(("scale", "offset"), [(1000, 0), (1e-3, 0), (1, 1000)])
+def test_a_critics_units_cancel(scale: float, offset: float):
+    told, scaled = completed_grey("wasserstein", Scorer()), completed_grey("wasserstein", Scorer(scale, offset))
+    assert scaled == pytest.approx(told, abs=1e-3) and abs(scaled) < 0.1  # what is known counts more
+
+
+def test_a_hinge_critic_that_is_sure_has_no_say():
+    assert completed_grey("hinge", Scorer(1000, 50_000)) == pytest.approx(0, abs=0.01)
+
+
+@pytest.mark.parametrize("drawn", [[7.0], [7.0, 7.0]])
+def test_a_critic_that_says_the_same_of_all_has_no_say(drawn: list[float]):
+    scores = torch.tensor([7.0, 8]).requires_grad_()
+    prior = LOSSES["wasserstein"].prior(scores, torch.tensor(drawn))
+    (gradient,) = torch.autograd.grad(prior.sum(), scores)
+    assert prior.tolist() == [0, 0] and gradient.tolist() == [0, 0]
+
+
+def test_a_search_of_no_steps_ends_where_it_starts():
+    generator, discriminator = networks("uniform")
+    starts, still = torch.rand(3, 4) * 2 - 1, SETTINGS.model_copy(update={"steps": 0})
+    known = observe(generator(starts), masks()["grid"])
+    ends, _ = search_latents(generator, discriminator, known, masks()["grid"], starts, None, realism, still)
+    torch.testing.assert_close(ends, starts)
 
 
 def test_uniform_latents_stay_where_the_generator_was_trained():
     generator, discriminator = networks("uniform")
     starts = torch.full((3, 4), 0.9)
     far = observe(generator(torch.full((3, 4), 4.0)), masks()["grid"])
-    latents, losses = search_latents(generator, discriminator, far, masks()["grid"], starts, None, SETTINGS)
-    assert latents.abs().max() == 1 and losses.shape == (3,)
+    latents, losses = search_latents(generator, discriminator, far, masks()["grid"], starts, None, realism, SETTINGS)
+    assert latents.abs().max() < 1 and losses.shape == (3,)
 
 
-def test_a_heavy_prior_keeps_normal_latents_short():
-    generator, discriminator = networks()
-    starts = torch.full((3, 4), 2.0)
+@pytest.mark.parametrize("kind", ["normal", "uniform"])
+def test_a_heavy_prior_keeps_latents_short(kind: str):
+    generator, discriminator = networks(kind)
+    discriminator.to_logit.weight.data.zero_()  # so that only the latents count
+    starts = torch.full((3, 4), 0.95)
     known = observe(generator(starts), masks()["grid"])
 
     def length(prior_weight: float) -> float:
         settings = SETTINGS.model_copy(update={"prior_weight": prior_weight})
-        return search_latents(generator, discriminator, known, masks()["grid"], starts, None, settings)[0].norm().item()
+        ends, _ = search_latents(generator, discriminator, known, masks()["grid"], starts, None, realism, settings)
+        return ends.norm().item()
 
-    assert length(10.0) < length(0.0)
+    assert length(10.0) < 0.5 * length(0.0)
 
 
 def test_psnr_and_l1_look_at_hidden_pixels_only():

@@ -5,13 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
 from ganlib.datasets.packed import read_split
 from ganlib.errors import UserError
-from ganlib.files import read_json, write_json
+from ganlib.files import read_json, read_table, write_json
 from ganlib.games import gan
 from ganlib.games.gan import Batch
 from ganlib.latent import draw_classes, grid_classes
@@ -208,7 +207,7 @@ def test_a_conditional_model_goes_through_every_stage(conditional_run: Path):
     assert generator.class_names == meta["class_names"] and sum(generator.class_counts) == meta["counts"]["train"]
     images = generate(generator, torch.from_numpy(latents), CPU, grid_classes(10, 10, 10))
     assert np.array_equal(images, np.load("data/samples/grid_images.npy"))
-    confusion = pd.read_csv("metrics/confusion.csv")
+    confusion = read_table(Path("metrics/confusion.csv"))
     assert confusion["asked"].value_counts().sort_index().tolist() == np.bincount(labels).tolist()
     agreement = (confusion["asked"] == confusion["judged"]).mean()
     assert read_json(Path("metrics/evaluate.json"))["class_agreement"] == pytest.approx(agreement)

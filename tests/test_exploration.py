@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy.stats import kstest
 
 from ganlib.exploration import Arithmetic, Images, class_arithmetic, nearest_training_images, paint, paint_walks
 from ganlib.metrics.manifold import nearest_neighbours
@@ -13,7 +14,7 @@ from ganlib.networks.dcgan import Generator
 from ganlib.pictures import labelled_rows, save_animation
 from ganlib.schema import ExploreParams
 from ganlib.seeding import random_generator
-from ganlib.walks import class_means, interpolate, loop, plane
+from ganlib.walks import class_means, combine, interpolate, loop, plane
 from tests.digits import CPU, SIZE, halves, judge_of_digits
 
 KINDS = ["normal", "uniform"]
@@ -56,11 +57,39 @@ def test_normal_latents_keep_their_length_on_the_way_and_turn_evenly():
     torch.testing.assert_close(angles, angles[:, :1].expand(-1, 8), rtol=1e-2, atol=0)
 
 
-def test_uniform_latents_go_straight_and_stay_in_their_cube():
-    start, end = latents(6, kind="uniform").split(3)
-    way = interpolate(start, end, torch.tensor([0.5]), "uniform")
-    torch.testing.assert_close(way[:, 0], (start + end) / 2)
-    assert way.abs().max() <= 1
+def far_apart(count: int = 400) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return pairs of uniform latents of the default length."""
+    return latents(2 * count, 100, "uniform").split(count)  # pyright: ignore[reportReturnType]
+
+
+def evenness(numbers: torch.Tensor) -> float:
+    """Return the p-value of a Kolmogorov-Smirnov test of numbers against the uniform distribution in [-1, 1]."""
+    return float(kstest(numbers.flatten().numpy(), "uniform", (-1, 2)).pvalue)
+
+
+def middles(way: str) -> torch.Tensor:
+    """Return uniform latents amid others, (N, 100), on each kind of way."""
+    start, end = far_apart()
+    if way == "interpolation":
+        return interpolate(start, end, torch.tensor([0.5]), "uniform")[:, 0]
+    if way == "plane":
+        planes = [plane(corners, 3, "uniform")[1, 1] for corners in torch.cat([start, end]).split(4)]
+        return torch.stack(planes)
+    return loop(torch.stack([start, end]), 2, "uniform")[1]
+
+
+@pytest.mark.parametrize("way", ["interpolation", "plane", "loop"])
+def test_the_middles_of_uniform_latents_are_spread_as_drawn_ones(way: str):
+    drawn, amid = torch.cat(far_apart()), middles(way)
+    assert evenness(drawn) > 0.01 and evenness(amid) > 0.01
+    assert drawn.norm(dim=1).min() < amid.norm(dim=1).min() and amid.norm(dim=1).max() < drawn.norm(dim=1).max()
+
+
+def test_the_corners_of_the_cube_have_finite_ways():
+    corner = torch.ones(1, 100)
+    way = interpolate(corner, torch.cat([-corner[:, :50], corner[:, 50:]], 1), torch.linspace(0, 1, 5), "uniform")
+    assert way.isfinite().all() and way.abs().max() <= 1
+    torch.testing.assert_close(way[0, 0], corner[0])
 
 
 @pytest.mark.parametrize("end", [1, -1])
@@ -91,12 +120,27 @@ def test_a_loop_passes_its_stops_and_closes_in_steps_as_small_as_the_others(kind
 def test_class_means_are_of_the_surest_latents_and_leave_rare_classes_out():
     z = torch.arange(6.0)[:, None]
     logits = torch.tensor([[3.0, 0, 0], [1, 0, 0], [2, 0, 0], [0, 5, 0], [0, 4, 0], [0, 0, 1]])
-    means = class_means(z, logits, 2)
+    means = class_means(z, logits, 2, "normal")
     assert {index: mean.item() for index, mean in means.items()} == {0: 1.0, 1: 3.5}
 
 
-def test_arithmetic_shows_means_and_their_sum():
-    network, z = generator(), latents(300, 8)
+@pytest.mark.parametrize("kind", KINDS)
+def test_means_and_their_sums_are_as_long_as_latents_and_point_as_the_plain_ones_do(kind: str):
+    drawn = latents(3000, 100, kind).unflatten(0, (100, 3, 10))
+    means = combine(drawn, torch.ones(10), kind)  # (100, 3, d)
+    sums = combine(means, torch.tensor([1.0, -1, 1]), kind)
+    for found in (means, sums):
+        assert drawn.norm(dim=-1).min() < found.norm(dim=-1).min()
+        assert found.norm(dim=-1).max() < drawn.norm(dim=-1).max()
+    torch.testing.assert_close(combine(drawn[:, :, :1], torch.ones(1), kind), drawn[:, :, 0])
+    plain = drawn.mean(2)
+    assert torch.nn.functional.cosine_similarity(means, plain, dim=-1).min() > 0.9
+    assert torch.nn.functional.cosine_similarity(sums, plain[:, 0] - plain[:, 1] + plain[:, 2], dim=-1).min() > 0.8
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_arithmetic_shows_means_and_their_sum(kind: str):
+    network, z = generator(latents=kind), latents(300, 8, kind)
     result = class_arithmetic(network, judge_of_digits(), z, SETTINGS, random_generator(0, "equations"), CPU)
     assert isinstance(result, Arithmetic), result
     assert result.images.shape == (5, 4, 1, SIZE, SIZE)

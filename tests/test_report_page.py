@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from ganlib.files import write_table
 from ganlib.params import load_params
 from ganlib.report.page import page_sections
 from ganlib.report.parts import render
@@ -113,7 +114,7 @@ def write_run(folder: Path, side: int = 16, channels: int = 3) -> None:
         ).assign(near_duplicate=[True, *[False] * 15]),
     }
     for name, table in tables.items():
-        table.to_csv(folder / f"metrics/{name}.csv", index=False)
+        write_table(folder / f"metrics/{name}.csv", table)
     (folder / "metrics/evaluate.json").write_text(json.dumps(figures()))
     shapes = {
         "interpolation": (3, 6),
@@ -130,8 +131,9 @@ def write_run(folder: Path, side: int = 16, channels: int = 3) -> None:
     frames[0].save(folder / "data/explore/walk.webp", save_all=True, append_images=frames[1:], lossless=True)
     scores = {"psnr": 20.0, "psnr_nearest": 15.0, "psnr_mean_fill": 10.0, "l1": 0.1, "l1_nearest": 0.2}
     scores |= {"l1_mean_fill": 0.3, "beats_nearest": 0.9}
-    masks = {"centre": scores, "left": scores, "random": scores}
-    (folder / "metrics/complete.json").write_text(json.dumps(masks | {"images": 8, "source": "held-out"}))
+    masks = {"centre": scores, "images": scores, "source": scores}  # one that is called as a key beside them
+    completed = {"images": 8, "masks": masks, "source": "held-out"}
+    (folder / "metrics/complete.json").write_text(json.dumps(completed))
     for name in masks:
         np.savez(
             folder / f"data/completion/{name}.npz",
@@ -284,6 +286,13 @@ def test_a_distance_stands_beside_its_floor_at_one_count(run: Path):
     for text in build(run):
         assert "at 12 images a side: 1.60, 3.2 times (2.9 to 3.5) the floor of 0.50, which real held-out" in text
         assert "1.50" in text and "times the floor" not in text
+
+
+def test_every_mask_has_its_figures_whatever_it_is_called(run: Path):
+    page, markdown = build(run)
+    assert "Parts of 8 held-out images" in page
+    for name in ("centre", "images", "source"):
+        assert f"<b>{name}</b>: 20.0 dB" in page and f"| {name} | **20.0 dB**" in markdown
 
 
 def test_alarms_are_listed_with_advice_in_both_forms(run: Path):

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -19,7 +18,7 @@ from typer.testing import CliRunner
 
 from ganlib.datasets.packed import SPLITS, read_split
 from ganlib.errors import UserError
-from ganlib.files import read_json, sha256_of, write_json
+from ganlib.files import read_json, read_table, sha256_of, write_json
 from ganlib.metrics.judging import judge_images
 from ganlib.metrics.order import content_order
 from ganlib.networks.judge import ROTATIONS, load_judge
@@ -222,14 +221,17 @@ def test_samples_are_drawn_from_the_checkpoint_that_is_asked_for(
 def test_completion_figures_stand_beside_those_of_the_baselines(pipeline: tuple[Path, dict[str, set[str]]]):
     folder = pipeline[0]
     metrics = read_json(folder / "metrics/complete.json")
-    assert {"centre", "random", "left", "images", "source"} == set(metrics) and metrics["images"] == 6
+    assert set(metrics) == {"images", "masks", "source"} and metrics["images"] == 6
+    assert set(metrics["masks"]) == {"centre", "random", "left"}
     for name in ("centre", "random", "left"):
         arrays = np.load(folder / f"data/completion/{name}.npz")
         known = ~arrays["hidden"]
         for kind in ("masked", "completed", "nearest", "mean"):
             assert arrays[kind].shape == (6, 1, 32, 32)
             assert np.array_equal(arrays[kind][..., known], arrays["original"][..., known])
-        assert {"psnr", "psnr_nearest", "psnr_mean_fill", "l1", "l1_nearest", "l1_mean_fill"} < set(metrics[name])
+        assert {"psnr", "psnr_nearest", "psnr_mean_fill", "l1", "l1_nearest", "l1_mean_fill"} < set(
+            metrics["masks"][name]
+        )
 
 
 def test_own_images_are_completed(
@@ -238,10 +240,20 @@ def test_own_images_are_completed(
     shutil.copytree(pipeline[0], tmp_path / "own")
     monkeypatch.chdir(tmp_path / "own")
     tree(pets(), Path("pets"))
-    chosen = {"complete.path": "pets", "complete.masks": "[lowres]", "complete.steps": "1"}
+    names = ["images.png", "source.png", "completed.png", "nearest.png"]  # as keys and rows beside theirs are called
+    hidden = np.zeros((32, 32), np.uint8)
+    hidden[:8] = 255
+    for name in names:
+        Image.fromarray(hidden).save(name)
+    chosen = {"complete.path": "pets", "complete.masks": f"[lowres, {', '.join(names)}]", "complete.steps": "1"}
     Path("params.yaml").write_text(edit_params(Path("params.yaml").read_text(), chosen))
     invoke("complete", *arguments_of("complete"))
-    assert read_json(Path("metrics/complete.json"))["source"] == "own images"
+    metrics = read_json(Path("metrics/complete.json"))
+    assert metrics["source"] == "own images" and metrics["images"] == 6
+    assert set(metrics["masks"]) == {"lowres", *(Path(name).stem for name in names)}
+    assert "psnr" in metrics["masks"]["images"] and "psnr" in metrics["masks"]["source"]
+    with Image.open("metrics/complete.png") as picture:
+        assert picture.height == 66 + 5 * 3 * 66 + 5 * 10 - 2, "a row of originals, three for each mask"
     assert np.load("data/completion/lowres.npz")["completed"].shape == (6, 1, 32, 32)
 
 
@@ -265,15 +277,15 @@ def test_metrics_carry_their_protocol(pipeline: tuple[Path, dict[str, set[str]]]
     assert metrics["mode_collapse"] == pytest.approx(1 - metrics["diversity_score"])
     assert metrics["protocol_extractor_sha256"] == sha256_of(folder / "data/judge/judge.safetensors")
     assert metrics["protocol_generated"] == 400
-    assert pd.read_csv(folder / "metrics/history.csv")["step"].tolist() == [2, 4, 6]
-    assert pd.read_csv(folder / "metrics/evaluations.csv")["step"].tolist() == [4, 6]
-    assert len(pd.read_csv(folder / "metrics/classes.csv")) == 10
-    assert len(pd.read_csv(folder / "metrics/confusion.csv")) == metrics["protocol_heldout"]
+    assert read_table(folder / "metrics/history.csv")["step"].tolist() == [2, 4, 6]
+    assert read_table(folder / "metrics/evaluations.csv")["step"].tolist() == [4, 6]
+    assert len(read_table(folder / "metrics/classes.csv")) == 10
+    assert len(read_table(folder / "metrics/confusion.csv")) == metrics["protocol_heldout"]
 
 
 def test_the_nearest_pairs_name_images_by_where_they_lie(pipeline: tuple[Path, dict[str, set[str]]]):
     folder = pipeline[0]
-    pairs = pd.read_csv(folder / "metrics/nearest.csv")
+    pairs = read_table(folder / "metrics/nearest.csv")
     fake, train = np.load(folder / "data/samples/images.npy"), read_split(folder / "data/prepared", "train").images
     train = train[content_order(train)]
     judge = load_judge(folder / "data/judge")
@@ -320,8 +332,8 @@ def test_images_without_labels_go_through_every_stage_of_the_evaluation(
         invoke(stage, *arguments_of(stage))
     metrics = read_json(Path("metrics/evaluate.json"))
     assert metrics["protocol_classes"] == "8 bins" and 0 <= metrics["diversity_score"] <= 1
-    assert pd.read_csv("metrics/classes.csv")["class"].tolist() == [f"bin {index}" for index in range(8)]
-    assert set(pd.read_csv("metrics/confusion.csv")["asked"]) == set(ROTATIONS)
+    assert read_table(Path("metrics/classes.csv"))["class"].tolist() == [f"bin {index}" for index in range(8)]
+    assert set(read_table(Path("metrics/confusion.csv"))["asked"]) == set(ROTATIONS)
 
 
 def test_with_inception_the_figures_have_names_of_their_own(

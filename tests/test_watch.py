@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from scipy.optimize import minimize, minimize_scalar
 
 from ganlib.errors import UserError
-from ganlib.files import read_json
+from ganlib.files import read_json, read_table
 from ganlib.losses import LOSSES, Targets
 from ganlib.networks.families import discriminator_config, generator_config, load_generator
 from ganlib.schema import CriticLoss, LabelledLoss
@@ -224,4 +223,4 @@ def test_the_published_generator_is_the_best_or_the_last(tmp_path: Path, which: 
         assert torch.equal(last.eval()(latents), published) == (which == "final")
     figures = read_json(tmp_path / "training.json")
     assert figures["train_best_step"] == 0 and figures["train_final_step"] == params.steps
-    assert figures["train_alarms"] == 1 == len(pd.read_csv(tmp_path / "alarms.csv"))
+    assert figures["train_alarms"] == 1 == len(read_table(tmp_path / "alarms.csv"))

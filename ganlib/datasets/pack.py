@@ -1,6 +1,5 @@
 """Turn a source into one checked, packed data set: free of duplicates, split by content, in constant memory."""
 
-import csv
 import hashlib
 from array import array
 from collections import Counter
@@ -10,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from ganlib.datasets.decode import RESIZES, Prepared, Recipe
 from ganlib.datasets.examples import Rejected, Source
 from ganlib.datasets.packed import SPLITS, ImageWriter, image_writer, images_path, labels_path
 from ganlib.datasets.parallel import prepare_all
 from ganlib.errors import UserError
+from ganlib.files import write_table
 
 
 @dataclass(kw_only=True)
@@ -164,7 +165,5 @@ def _limit(packed: Packed, folder: Path, limit: int) -> None:
 
 
 def _write_rejected(path: Path, rejected: list[Rejected]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("file", "reason"))
-        writer.writerows(sorted((item.name, item.reason) for item in rejected))
+    rows = sorted((item.name, item.reason) for item in rejected)
+    write_table(path, pd.DataFrame(rows, columns=["file", "reason"]))

@@ -21,6 +21,9 @@ NAMES_SHOWN = 12
 LABELS = 16
 """Places for the numbers of alarms along the steps."""
 
+CLIP = r'(?:(?<=<clipPath id=")|(?<="url\(#))clip(\d+)'
+"""Where Vega names or uses a clip path, but not a class that is called so."""
+
 
 def curves(
     long: pd.DataFrame,
@@ -157,6 +160,6 @@ def _svg(chart: Any, description: str, height: int = HEIGHT) -> str:
     sized = sized.configure_legend(**ink, symbolStrokeWidth=3, labelLimit=WIDTH).configure_view(stroke=None)
     svg = vl_convert.vegalite_to_svg(sized.to_json())
     # Vega counts its clip paths on from chart to chart: name them so that each chart is the same wherever it is drawn.
-    numbers = {number: str(index) for index, number in enumerate(dict.fromkeys(re.findall(r"\bclip(\d+)", svg)))}
+    numbers = {number: str(index) for index, number in enumerate(dict.fromkeys(re.findall(CLIP, svg)))}
     prefix = f"clip-{zlib.crc32(description.encode()):08x}-"
-    return re.sub(r"\bclip(\d+)", lambda match: prefix + numbers[match[1]], svg)
+    return re.sub(CLIP, lambda match: prefix + numbers[match[1]], svg)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ganlib.files import read_table
 from ganlib.metrics.order import content_order
 from ganlib.report import charts
 from ganlib.report.parts import Absent, Images, found, tiled
@@ -14,11 +15,9 @@ Section = dict[str, Any]
 
 
 def diversity_section(metrics: Path, train: Images, samples: Path) -> Section:
-    per_class = found(metrics / "classes.csv", lambda path: pd.read_csv(path, dtype={"class": str}), "evaluate")
-    pairs = found(
-        metrics / "confusion.csv", lambda path: pd.read_csv(path, dtype=str, keep_default_na=False), "evaluate"
-    )
-    nearest = found(metrics / "nearest.csv", pd.read_csv, "evaluate")
+    per_class = found(metrics / "classes.csv", read_table, "evaluate")
+    pairs = found(metrics / "confusion.csv", read_table, "evaluate")
+    nearest = found(metrics / "nearest.csv", read_table, "evaluate")
     drawn: Section = {"histogram": per_class, "confusion": pairs, "per_class": per_class}
     if not isinstance(per_class, Absent):
         drawn |= {"histogram": charts.class_histogram(per_class), "per_class": per_class.to_dict("records")}

@@ -63,12 +63,12 @@ def completion_section(folder: Path, metrics: Path) -> Section | Absent:
     figures = found(metrics / "complete.json", read_json, "complete")
     if isinstance(figures, Absent):
         return figures
-    masks = {name: row for name, row in figures.items() if isinstance(row, dict)}
     return {
         "images": figures["images"],
         "source": figures["source"],
         "masks": [
-            {"name": name, "figures": row, "picture": _completed(folder / f"{name}.npz")} for name, row in masks.items()
+            {"name": name, "figures": row, "picture": _completed(folder / f"{name}.npz")}
+            for name, row in figures["masks"].items()
         ],
     }
 

@@ -7,11 +7,10 @@ from platform import python_version
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from ruamel.yaml import YAML
 
 from ganlib.datasets.packed import read_meta, read_split
-from ganlib.files import read_json
+from ganlib.files import read_json, read_table
 from ganlib.report.diversity import diversity_section
 from ganlib.report.figures import headline
 from ganlib.report.latent import completion_section, latent_section
@@ -68,7 +67,7 @@ def provenance_section(
     params: Params, meta: Mapping[str, Any], prepared: Path, lock: Path, inputs: list[Path]
 ) -> Section:
     """Tell where the page comes from, in what is the same for every run of one commit."""
-    rejected = found(prepared / "rejected.csv", lambda path: pd.read_csv(path, dtype=str), "prepare")
+    rejected = found(prepared / "rejected.csv", read_table, "prepare")
     return {
         "params": flat(params.model_dump()),
         "counts": {name: meta[name] for name in ("read", "duplicates_dropped", "rejected")} | meta["counts"],

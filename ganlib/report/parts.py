@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -71,6 +72,11 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return rows
 
 
+def markdown_cell(text: str) -> str:
+    """Return text for a cell of a Markdown table, on one line, with nothing in it that is taken for markup."""
+    return re.sub(r"([\\`*_\[\]<>|~&])", r"\\\1", " ".join(text.split()))
+
+
 def render(template: str, context: Mapping[str, Any]) -> str:
     """Fill a template of this folder; every name that it uses must be given."""
     environment = jinja2.Environment(
@@ -80,4 +86,5 @@ def render(template: str, context: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["cell"] = markdown_cell
     return environment.get_template(template).render(context)

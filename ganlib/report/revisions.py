@@ -11,6 +11,7 @@ import pandas as pd
 from ruamel.yaml import YAML
 
 from ganlib.errors import UserError
+from ganlib.files import read_table
 from ganlib.report.parts import Absent, flat
 
 WORKSPACE = "workspace"
@@ -43,7 +44,7 @@ def read_run(name: str) -> Run:
     if isinstance(params, Absent):
         raise UserError(f"{name}: has no params.yaml: it is no run of this pipeline")
     tables = {
-        table: _parsed(read(f"metrics/{table}.csv"), lambda text: pd.read_csv(BytesIO(text)))
+        table: _parsed(read(f"metrics/{table}.csv"), lambda text: read_table(BytesIO(text)))
         for table in ("history", "evaluations")
     }
     return Run(

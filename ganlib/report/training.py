@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ganlib.files import read_table
 from ganlib.report import charts
 from ganlib.report.parts import Absent, found, tiled
 
@@ -21,7 +22,7 @@ def training_section(model: Path, metrics: Path, figures: Mapping[str, Any]) -> 
     """Draw the curves with the best evaluation and the alarms, and the film strip of fixed latents."""
     history = _table(metrics / "history.csv", "train.log_every is larger than steps: no step was logged")
     evaluations = _table(metrics / "evaluations.csv", "train.evaluate_every is larger than steps: none was made")
-    alarms = found(metrics / "alarms.csv", pd.read_csv, "evaluate")
+    alarms = found(metrics / "alarms.csv", read_table, "evaluate")
     fired, best = None if isinstance(alarms, Absent) else alarms, None
     if not isinstance(evaluations, Absent):
         best = int(figures.get("train_best_step", evaluations["step"][evaluations["domain_fid_to_heldout"].idxmin()]))
@@ -34,7 +35,7 @@ def training_section(model: Path, metrics: Path, figures: Mapping[str, Any]) -> 
 
 
 def _table(path: Path, why_empty: str) -> pd.DataFrame | Absent:
-    table = found(path, pd.read_csv, "evaluate")
+    table = found(path, read_table, "evaluate")
     return table if isinstance(table, Absent) or len(table) else Absent(why_empty)
 
 

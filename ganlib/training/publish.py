@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ganlib.files import rounded, write_json
+from ganlib.files import rounded, write_json, write_table
 from ganlib.networks.weights import save_weights
 from ganlib.training.state import Training
 
@@ -34,7 +34,7 @@ def publish(
         "alarms": pd.DataFrame(training.alarms, columns=ALARM_COLUMNS),
     }
     for name, table in tables.items():
-        table.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g")
+        write_table(folder / f"{name}.csv", table)
     np.save(folder / "progress.npy", torch.stack(training.progress).numpy())
     write_json(folder / "training.json", rounded(training_figures(training, which)) | dict(protocol))
 
