@@ -82,8 +82,6 @@ def _check_together(params: Params) -> None:
         raise ValueError(
             f"batch_size = {params.batch_size}: train.distributed = {params.train.distributed} must divide it"
         )
-    if params.sample.checkpoint == "published" and not params.sample.ema:
-        raise ValueError("sample.ema = False: what is published is the average; set sample.checkpoint to best or final")
     if params.complete.starts > params.complete.candidates:
         raise ValueError(f"complete.starts = {params.complete.starts} is over complete.candidates: lower it")
     if len({Path(name).stem for name in params.complete.masks}) < len(params.complete.masks):

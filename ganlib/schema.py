@@ -168,15 +168,16 @@ class TrainParams(Section):
     """At a collapse: go on, `stop`, or go back to the best weights with half the learning rate, up to three times."""
     distributed: Annotated[Int, Field(ge=1, le=4096)]
     """Processes that train together, each on its part of every batch; their number rounds differently."""
-    publish: Literal["best", "final"]
+
+
+class PublishParams(Section):
+    checkpoint: Literal["best", "final"]
     """Weights that are published: those of the lowest domain FID on held-out images, or the last."""
+    ema: Annotated[bool, Field(strict=True)]
+    """Whether the generator is the moving average of its weights, or these themselves."""
 
 
 class SampleParams(Section):
-    checkpoint: Literal["published", "best", "final"]
-    """Generator to draw from: the published one, or that of the best evaluation or of the last step."""
-    ema: Annotated[bool, Field(strict=True)]
-    """Whether it is the moving average of the weights, or for `best` and `final` the weights themselves."""
     precision: Literal["fp32", "bf16"]
     """Arithmetic of the generator; `bf16` rounds pixels otherwise, by a level or two."""
     files: Literal["none", "png", "zip"]
@@ -261,6 +262,7 @@ class Params(Section):
     model: ModelParams
     loss: LossParams
     train: TrainParams
+    publish: PublishParams
     sample: SampleParams
     evaluate: EvaluateParams
     explore: ExploreParams

@@ -14,7 +14,7 @@ SHOWN = 10
 
 def main(
     prepared: Annotated[Path, typer.Argument(help="Folder that prepare made.")],
-    model: Annotated[Path, typer.Argument(help="Folder that train made.")],
+    model: Annotated[Path, typer.Argument(help="Folder that publish made.")],
     out: Annotated[Path, typer.Option(help="Folder for an .npz of images for each mask.")],
     metrics: Annotated[Path, typer.Option(help="JSON file for the figures.")],
     picture: Annotated[Path, typer.Option(help="PNG file for some of the images.")],
@@ -29,7 +29,7 @@ def main(
     from ganlib.datasets.decode import Recipe
     from ganlib.datasets.packed import read_meta, read_split
     from ganlib.datasets.plain import read_with_recipe
-    from ganlib.files import read_json, rounded, whole_file, whole_folder, write_json
+    from ganlib.files import rounded, whole_file, whole_folder, write_json
     from ganlib.images import to_unit_range
     from ganlib.masks import make_mask
     from ganlib.networks.families import load_discriminator, load_generator
@@ -47,8 +47,7 @@ def main(
         order = torch.randperm(len(heldout), generator=random_generator(params.seed, "complete/images"))
         pixels = heldout[order[: settings.images].numpy()]
     originals = to_unit_range(torch.from_numpy(pixels)).to(device)
-    published = read_json(model / "training.json")["train_published"]
-    generator, discriminator = load_generator(model).to(device), load_discriminator(model / published).to(device)
+    generator, discriminator = load_generator(model).to(device), load_discriminator(model).to(device)
     figures, groups = {}, [{"original": pixels[:SHOWN]}]
     with whole_folder(out) as folder:
         for name in tqdm(settings.masks, "complete", unit="mask", disable=None):

@@ -16,7 +16,8 @@ app = typer.Typer(help=__doc__)
 def samples(
     reference: Annotated[Path, typer.Argument(help="Folder that reference made.")],
     judge: Annotated[Path, typer.Argument(help="Folder that judge made.")],
-    model: Annotated[Path, typer.Argument(help="Folder that train made; its curves are copied beside the metrics.")],
+    training: Annotated[Path, typer.Argument(help="Folder that train made; its curves are copied beside the metrics.")],
+    model: Annotated[Path, typer.Argument(help="Folder that publish made.")],
     generated: Annotated[Path, typer.Argument(help="Folder that sample made.")],
     metrics: Annotated[Path, typer.Option(help="JSON file for the figures and their protocol.")],
     classes: Annotated[Path, typer.Option(help="CSV file for the figures of each class.")],
@@ -85,7 +86,7 @@ def samples(
         agreement = {"class_agreement": float(np.mean(table["asked"].to_numpy() == table["judged"].to_numpy()))}
     protocol |= {"protocol_generated": len(images), "protocol_draws": params.evaluate.draws}
     notes = notes_on(protocol) | notes_on_judge(heldout["judge_accuracy"], params.evaluate.min_judge_accuracy)
-    trained = read_json(model / "training.json")
+    trained = read_json(training / "training.json") | read_json(model / "published.json")
     write_json(metrics, rounded(result.metrics | agreement) | trained | notes | protocol)
     tables = {classes: result.per_class, nearest: in_order_given(result.nearest, order), confusion: table}
     for path, content in tables.items():
@@ -93,7 +94,7 @@ def samples(
             content.to_csv(partial, index=False, float_format="%.6g")
     for name in ("history.csv", "evaluations.csv", "alarms.csv"):
         with whole_file(curves / name) as partial:
-            partial.write_bytes((model / name).read_bytes())
+            partial.write_bytes((training / name).read_bytes())
 
 
 @app.command()

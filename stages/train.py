@@ -10,10 +10,12 @@ import typer
 
 from ganlib.console import run
 from ganlib.params import load_params
+from ganlib.schema import TrainParams
 
 DEPENDS_ON: Any = {
-    **dict.fromkeys(("seed", "lr", "batch_size", "steps", "threads", "device", "model", "loss", "train"), True),
+    **dict.fromkeys(("seed", "lr", "batch_size", "steps", "threads", "device", "model", "loss"), True),
     "data": {"flip"},
+    "train": set(TrainParams.model_fields) - {"checkpoint_every"},
 }
 """The parameters that a checkpoint is bound to: those that dvc.yaml names for this stage."""
 
@@ -21,10 +23,12 @@ DEPENDS_ON: Any = {
 def main(
     prepared: Annotated[Path, typer.Argument(help="Folder that prepare made.")],
     judge: Annotated[Path, typer.Argument(help="Folder that judge made.")],
-    out: Annotated[Path, typer.Option(help="Folder for the networks, the training history and its alarms.")],
+    out: Annotated[
+        Path, typer.Option(help="Folder for the networks of both ends, the training history and its alarms.")
+    ],
     checkpoints: Annotated[Path, typer.Option(help="Folder for checkpoints; GAN_CHECKPOINTS names another.")],
 ) -> None:
-    """Train a generator on the prepared training images, watch it, and publish its moving average.
+    """Train a generator on the prepared training images, watch it, and keep its best and its last weights.
 
     A run that was killed goes on from its last checkpoint when the same command is given again.
     """
@@ -41,7 +45,7 @@ def main(
     from ganlib.training.checkpoint import checkpoint_folder, checkpoint_key, load_latest_checkpoint, save_checkpoint
     from ganlib.training.inputs import load_inputs
     from ganlib.training.loop import train_gan
-    from ganlib.training.publish import publish
+    from ganlib.training.results import save_results
     from ganlib.training.state import Training, build_gan, start_training
     from ganlib.training.watch import build_watch
 
@@ -87,8 +91,8 @@ def main(
         train_gan(training, inputs.images, params, device, labels=inputs.labels, watch=watch, **report)
         if writes:
             protocol = watch.protocol | {"train_precision": precision_of(params.train.precision, device)}
-            with whole_folder(out) as published:
-                publish(published, training, inputs.configs, params.train.publish, protocol)
+            with whole_folder(out) as results:
+                save_results(results, training, inputs.configs, protocol)
 
 
 if __name__ == "__main__":

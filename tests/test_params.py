@@ -12,7 +12,7 @@ from ganlib.params import load_params
 from ganlib.schema import Params
 from tests.conftest import ROOT, edit_params, run
 
-STAGES = ["prepare", "judge", "reference", "train", "sample", "evaluate", "explore", "complete", "report"]
+STAGES = ["prepare", "judge", "reference", "train", "publish", "sample", "evaluate", "explore", "complete", "report"]
 
 
 @pytest.mark.parametrize(("written", "number"), [("2e-4", 2e-4), ("1e-05", 1e-5), ("0.0002", 2e-4), ("1E-3", 1e-3)])
@@ -65,7 +65,8 @@ def test_steps_may_be_written_with_an_exponent(params_file: Path):
         ),
         ((r"^  masks: .*", "  masks: [a/left.png, left]"), ["complete.masks", "two have the same name"]),
         ((r"^  starts: \S+", "  starts: 21"), ["complete.starts = 21 is over complete.candidates"]),
-        ((r"^  ema: \S+", "  ema: false"), ["sample.ema = False", "set sample.checkpoint to best or final"]),
+        ((r"^  ema: \S+", "  ema: 0"), ["publish.ema = 0"]),
+        ((r"^  checkpoint: \S+", "  checkpoint: last"), ["publish.checkpoint = 'last': must be 'best' or 'final'"]),
         ((r"^lr: \S+", "lr: [1"), ["not valid YAML"]),
         ((r"^lr: \S+", "lr: 1e-4\nlr: 1e-3"), ["not valid YAML", "duplicate"]),
         ((r"(?s).*", "- 1\n"), ["must hold `key: value` lines"]),

@@ -110,7 +110,7 @@ def test_a_killed_training_leaves_nothing_half_written(reproduced: Path, tmp_pat
     os.killpg(process.pid, signal.SIGINT)
     process.communicate(timeout=60)
     assert process.returncode != 0
-    assert not (folder / "data/model").exists()
+    assert not (folder / "data/training").exists()
     assert not list(folder.rglob("*.partial*"))
 
 

@@ -1,56 +1,21 @@
-"""What a training leaves behind: both ends of it, the best and the last weights, and how it got there."""
+"""The model that a training is known by: the networks of one of its ends."""
 
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import pandas as pd
-import torch
-
-from ganlib.files import rounded, write_json
-from ganlib.networks.weights import save_network
-from ganlib.training.state import Training
-
-NETWORKS = {"generator": "generator", "generator_ema": "generator", "discriminator": "discriminator"}
-"""Networks that are saved, and whose configuration each has."""
-ALARM_COLUMNS = ["step", "alarm", "value", "advice"]
+from ganlib.files import read_json, write_json
 
 
-def publish(
-    folder: Path, training: Training, configs: Mapping[str, dict[str, Any]], which: str, protocol: Mapping[str, Any]
-) -> None:
-    """Write all networks of both ends, the generator of one (`best` or `final`), curves, alarms, images and figures.
+def publish(training: Path, folder: Path, checkpoint: str, ema: bool) -> int:
+    """Copy the networks of one end of a training, `best` or `final`, into a folder; return the end's step.
 
-    The training is left with its best weights.
+    The generator is the moving average of its weights or, without `ema`, these themselves.
     """
-    assert training.best, "the last step evaluates"
-    for name in ("final", "best"):
-        if name == "best":
-            training.load_gan(training.best)
-        (folder / name).mkdir()
-        for network, config in NETWORKS.items():
-            save_network(folder / name, network, getattr(training.gan, network), configs[config])
-    for suffix in ("json", "safetensors"):
-        shutil.copy(folder / which / f"generator_ema.{suffix}", folder / f"generator.{suffix}")
-    tables = {
-        "history": pd.DataFrame(training.history),
-        "evaluations": pd.DataFrame(training.evaluations),
-        "alarms": pd.DataFrame(training.alarms, columns=ALARM_COLUMNS),
-    }
-    for name, table in tables.items():
-        table.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g")
-    np.save(folder / "progress.npy", torch.stack(training.progress).numpy())
-    write_json(folder / "training.json", rounded(training_figures(training, which)) | dict(protocol))
-
-
-def training_figures(training: Training, published: str) -> dict[str, Any]:
-    """Return the best and the last evaluation, and how far the end fell from the best."""
-    best, final = min(training.evaluations, key=lambda row: row["domain_fid"]), training.evaluations[-1]
-    names = "step", "domain_fid", "diversity_score", "valid"
-    figures = {f"{end}_{name}": row[name] for end, row in (("best", best), ("final", final)) for name in names}
-    if best["domain_fid"] > 0:
-        figures["final_over_best"] = final["domain_fid"] / best["domain_fid"]
-    figures |= {"alarms": len(training.alarms), "published": published, "restored": training.restored}
-    return {f"train_{name}": value for name, value in figures.items()}
+    step = read_json(training / "training.json")[f"train_{checkpoint}_step"]
+    networks = {"generator": "generator_ema" if ema else "generator", "discriminator": "discriminator"}
+    for published, kept in networks.items():
+        for suffix in ("json", "safetensors"):
+            shutil.copyfile(training / checkpoint / f"{kept}.{suffix}", folder / f"{published}.{suffix}")
+    chosen = {"published": checkpoint, "published_ema": ema, "published_step": step}
+    write_json(folder / "published.json", chosen)
+    return step
