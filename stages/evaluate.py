@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from ganlib.console import run
-from ganlib.params import load_params
+from ganlib.params import given_path, load_params
 
 app = typer.Typer(help=__doc__)
 
@@ -59,11 +59,11 @@ def samples(
     if relaunched(processes, "stages.evaluate"):
         return
     pin_arithmetic(params.threads)
-    images, weights = np.load(generated / "images.npy", mmap_mode="r"), params.evaluate.inception_weights
+    images, weights = np.load(generated / "images.npy", mmap_mode="r"), given_path(params.evaluate.inception_weights)
     check_images(images, f"{generated / 'images.npy'}")
     network = load_judge(judge)
     check_judge(network, images.shape[1:])
-    extractor = load_extractor(params.evaluate.extractor, judge, Path(weights) if weights else None)
+    extractor = load_extractor(params.evaluate.extractor, judge, weights)
     protocol, heldout = read_json(reference / "protocol.json"), read_json(reference / "heldout.json")
     check_protocol(extractor.protocol, protocol, reference)
     with joined(processes, device) as own_device:

@@ -65,6 +65,7 @@ def prepared(tmp_path: Path) -> Path:
     changes |= {"train.evaluate_every": "10"}
     (tmp_path / "params.yaml").write_text(edit_params((ROOT / "params.yaml").read_text(), changes))
     prepare = [sys.executable, "-m", "stages.prepare", "--out", "data/prepared", "--metrics", "metrics.json"]
+    prepare += ["--downloads", "data/raw"]
     judge = [sys.executable, "-m", "stages.judge", "data/prepared", "--out", "data/judge"]
     for command in (prepare, judge):
         subprocess.run(command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True)

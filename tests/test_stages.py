@@ -26,7 +26,7 @@ from ganlib.networks.judge import ROTATIONS, load_judge
 from ganlib.params import load_params
 from ganlib.schema import Params, Section
 from tests.conftest import ROOT, edit_params, small_params
-from tests.pictures import pets, tree
+from tests.pictures import encoded, pets, picture, tree
 from tests.test_params import STAGES
 from tests.test_structure import PIPELINE, outs_of
 
@@ -258,11 +258,13 @@ def test_own_images_are_completed(
     shutil.copytree(pipeline[0], tmp_path / "own")
     monkeypatch.chdir(tmp_path / "own")
     tree(pets(), Path("pets"))
-    chosen = {"complete.path": "pets", "complete.masks": "[lowres]", "complete.steps": "1"}
+    tree({"hole.png": encoded(picture(0, (32, 32)))}, Path("own"))
+    chosen = {"complete.path": "pets", "complete.masks": "[lowres]", "complete.own_masks": "own", "complete.steps": "1"}
     Path("params.yaml").write_text(edit_params(Path("params.yaml").read_text(), chosen))
     invoke("complete", *arguments_of("complete"))
     assert read_json(Path("metrics/complete.json"))["source"] == "own images"
-    assert np.load("data/completion/lowres.npz")["completed"].shape == (6, 1, 32, 32)
+    for name in ("lowres", "hole"):
+        assert np.load(f"data/completion/{name}.npz")["completed"].shape == (6, 1, 32, 32)
 
 
 def test_explored_arrays_have_their_shapes(pipeline: tuple[Path, dict[str, set[str]]]):
