@@ -1,5 +1,6 @@
 """Masks: what of an image is known, and what has to be completed."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,9 +28,7 @@ class Mask(NamedTuple):
 
 
 def make_mask(name: str, size: int, random: torch.Generator) -> Mask:
-    """Return the mask of a name in `complete.masks`, or of a PNG file that is white where pixels are hidden."""
-    if name.endswith(".png"):
-        return _read_mask(Path(name), size)
+    """Return the mask of a name in `complete.masks`."""
     at, hidden = torch.arange(size), torch.ones(size, size, dtype=torch.bool)
     if name == "centre":
         inside = (at >= size // 4) & (at < size - size // 4)
@@ -48,19 +47,37 @@ def make_mask(name: str, size: int, random: torch.Generator) -> Mask:
     return Mask(hidden, BLOCK)
 
 
+def read_masks(path: Path, size: int, taken: Sequence[str]) -> dict[str, Mask]:
+    """Read a PNG that is white where pixels are hidden, or a folder of such; return masks by the files' stems.
+
+    Raise UserError when there is none, one can't be used, or two masks, those with a name already `taken` among them,
+    would have one name.
+    """
+    files = sorted(file for file in path.iterdir() if not file.name.startswith(".")) if path.is_dir() else [path]
+    if not files:
+        raise UserError(f"complete.own_masks: {path}: no PNG there: put one into it, or set it to data/none")
+    names = [*taken, *(file.stem for file in files)]
+    for file in files:
+        if names.count(file.stem) > 1:
+            raise UserError(f"complete.own_masks: {file}: another mask is called {file.stem}, too: rename the file")
+    return {file.stem: _read_mask(file, size) for file in files}
+
+
 def _read_mask(path: Path, size: int) -> Mask:
     try:
         hidden = np.asarray(Image.open(path, formats=["PNG"]).convert("L")) >= 128
     except FileNotFoundError:
-        raise UserError(f"complete.masks: {path}: there is no such file") from None
+        raise UserError(f"complete.own_masks: {path}: there is no such file") from None
     except (OSError, ValueError, SyntaxError):
-        raise UserError(f"complete.masks: {path}: not a PNG image that can be read: save it again") from None
+        raise UserError(f"complete.own_masks: {path}: not a PNG image that can be read: save it again") from None
     if hidden.shape != (size, size):
         height, width = hidden.shape
-        raise UserError(f"complete.masks: {path}: {width}x{height} pixels, the images have {size}x{size}: resize it")
+        raise UserError(
+            f"complete.own_masks: {path}: {width}x{height} pixels, the images have {size}x{size}: resize it"
+        )
     if hidden.all() or not hidden.any():
         raise UserError(
-            f"complete.masks: {path}: all {'white' if hidden.all() else 'black'}: paint what is hidden white"
+            f"complete.own_masks: {path}: all {'white' if hidden.all() else 'black'}: paint what is hidden white"
         )
     return Mask(torch.from_numpy(hidden))
 

@@ -16,7 +16,7 @@ from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import ScalarNode
 
 from ganlib.errors import UserError
-from ganlib.schema import LabelledLoss, Params
+from ganlib.schema import NO_PATH, LabelledLoss, Params
 
 PARAMS_FILE = Path("params.yaml")
 DCGAN_SIZES = sorted(size << doublings for size in range(4, 8) for doublings in range(1, 7) if size << doublings <= 256)
@@ -42,6 +42,11 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
     except ValueError as error:
         raise UserError(f"{path}: {error}") from None
     return params
+
+
+def given_path(value: str) -> Path | None:
+    """Return what a parameter names as a path, or None where it stands for no path."""
+    return None if Path(value) == Path(NO_PATH) else Path(value)
 
 
 def check_classes(params: Params, class_names: Sequence[str]) -> None:
@@ -83,12 +88,20 @@ def _check_together(params: Params) -> None:
         raise ValueError(
             f"batch_size = {params.batch_size}: train.distributed = {params.train.distributed} must divide it"
         )
-    if params.sample.checkpoint == "published" and not params.sample.ema:
-        raise ValueError("sample.ema = False: what is published is the average; set sample.checkpoint to best or final")
     if params.complete.starts > params.complete.candidates:
         raise ValueError(f"complete.starts = {params.complete.starts} is over complete.candidates: lower it")
-    if len({Path(name).stem for name in params.complete.masks}) < len(params.complete.masks):
-        raise ValueError(f"complete.masks = {params.complete.masks}: two have the same name: rename one")
+    if len(set(params.complete.masks)) < len(params.complete.masks):
+        raise ValueError(f"complete.masks = {params.complete.masks}: one is named twice: leave it out")
+    if not params.complete.masks and given_path(params.complete.own_masks) is None:
+        raise ValueError("complete.masks is empty: name one, or set complete.own_masks to a PNG of your own")
+    if given_path(params.complete.path) is None:
+        raise ValueError(
+            f"complete.path = {NO_PATH}: set it to data/prepared for held-out images, or to your own images"
+        )
+    if params.data.dataset == "folder" and given_path(params.data.path) is None:
+        raise ValueError(
+            f"data.path = {params.data.path}: data.dataset folder needs it: set it to a folder, zip or tar of images"
+        )
     for key in ("url", "sha256"):
         if params.data.dataset == "url" and getattr(params.data, key) is None:
             raise ValueError(f"data.{key} is null: data.dataset url needs the archive's address and its sha256")

@@ -6,6 +6,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 MASKS = ("centre", "random", "left", "grid", "lowres")
 """Masks that `complete` knows by name."""
+NO_PATH = "data/none"
+"""A committed empty file that stands for no path: every path is a dependency, and DVC takes no empty one."""
 
 
 def _refuse_bool_and_text(value: Any) -> Any:
@@ -21,12 +23,21 @@ Beta = Annotated[Float, Field(ge=0, lt=1)]
 
 
 def _refuse_unknown_mask(value: str) -> str:
-    if value not in MASKS and not value.endswith(".png"):
-        raise ValueError(f"must be {', '.join(MASKS)} or a .png file")
+    if value not in MASKS:
+        raise ValueError(f"must be {', '.join(MASKS)}; a PNG of your own goes into complete.own_masks")
     return value
 
 
 MaskName = Annotated[str, AfterValidator(_refuse_unknown_mask)]
+
+
+def _refuse_no_path(value: Any) -> Any:
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"must be a path; {NO_PATH} stands for none")
+    return value
+
+
+PathText = Annotated[str, BeforeValidator(_refuse_no_path)]
 
 
 class Section(BaseModel):
@@ -56,8 +67,8 @@ class DataParams(Section):
         "url",
     ]
     """Images to learn: `digits` ship inside scikit-learn, `folder` and `url` are your own, others are downloaded."""
-    path: Annotated[str, Field(min_length=1)]
-    """For `folder`, a folder or a zip or tar of images; else where downloads go and downloaded files are found."""
+    path: PathText
+    """For `folder`, a folder or a zip or tar of images; for a named set, a folder that has its files; or data/none."""
     url: Annotated[str, Field(pattern=r"^https?://")] | None
     """Zip or tar of images, for `url`."""
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None
@@ -195,15 +206,16 @@ class TrainParams(Section):
     """At a collapse: go on, `stop`, or go back to the best weights with half the learning rate, up to three times."""
     distributed: Annotated[Int, Field(ge=1, le=4096)]
     """Processes that train together, each on its part of every batch; their number rounds differently."""
-    publish: Literal["best", "final"]
+
+
+class PublishParams(Section):
+    checkpoint: Literal["best", "final"]
     """Weights that are published: those of the lowest domain FID to held-out images, or the last."""
+    ema: Annotated[bool, Field(strict=True)]
+    """Whether the generator is the moving average of its weights, or these themselves."""
 
 
 class SampleParams(Section):
-    checkpoint: Literal["published", "best", "final"]
-    """Generator to draw from: the published one, or that of the best evaluation or of the last step."""
-    ema: Annotated[bool, Field(strict=True)]
-    """Whether it is the moving average of the weights, or for `best` and `final` the weights themselves."""
     precision: Literal["fp32", "bf16"]
     """Arithmetic of the generator; `bf16` rounds pixels otherwise, by a level or two."""
     files: Literal["none", "png", "zip"]
@@ -217,8 +229,8 @@ class SampleParams(Section):
 class EvaluateParams(Section):
     extractor: Literal["judge", "inception"]
     """Features that distances are measured in: the `judge`'s, offline, or `inception`'s, as in published FIDs."""
-    inception_weights: str | None
-    """File with the weights of pytorch-fid's Inception; null takes torch hub's cache, else a download."""
+    inception_weights: PathText
+    """File with the weights of pytorch-fid's Inception; data/none takes torch hub's cache, else a download."""
     judge_epochs: Annotated[Int, Field(ge=1)]
     """Epochs that the judge (the classifier that supplies the features) is trained for."""
     min_judge_accuracy: Annotated[Float, Field(ge=0, le=1)]
@@ -253,12 +265,14 @@ class ExploreParams(Section):
 
 
 class CompleteParams(Section):
-    path: Annotated[str, Field(min_length=1)] | None
-    """Images to complete: a folder, zip or tar, or a .npy array of prepared ones; null takes held-out images."""
+    path: PathText
+    """Images to complete: a folder, zip or tar, or a .npy array of prepared ones; data/prepared: held-out ones."""
     images: Annotated[Int, Field(ge=1)]
     """Images to complete at most."""
-    masks: Annotated[list[MaskName], Field(min_length=1)]
-    """What to hide: `centre`, `random` (80 %), `left`, `grid`, `lowres`, or a PNG that is white where it hides."""
+    masks: list[MaskName]
+    """What to hide: `centre`, `random` (80 %), `left`, `grid`, `lowres`."""
+    own_masks: PathText
+    """More masks: a PNG that is white where it hides, or a folder of such; data/none adds none."""
     candidates: Annotated[Int, Field(ge=1)]
     """Latents drawn, from which the best fitting are where the searches start."""
     starts: Annotated[Int, Field(ge=1)]
@@ -299,6 +313,7 @@ class Params(Section):
     loss: LossParams
     games: GamesParams
     train: TrainParams
+    publish: PublishParams
     sample: SampleParams
     evaluate: EvaluateParams
     explore: ExploreParams

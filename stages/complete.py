@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ganlib.console import run
-from ganlib.params import load_params
+from ganlib.params import given_path, load_params
 
 SHOWN = 10
 """Images in the picture."""
@@ -14,7 +14,7 @@ SHOWN = 10
 
 def main(
     prepared: Annotated[Path, typer.Argument(help="Folder that prepare made.")],
-    model: Annotated[Path, typer.Argument(help="Folder that train made.")],
+    model: Annotated[Path, typer.Argument(help="Folder that publish made.")],
     out: Annotated[Path, typer.Option(help="Folder for an .npz of images for each mask.")],
     metrics: Annotated[Path, typer.Option(help="JSON file for the figures.")],
     picture: Annotated[Path, typer.Option(help="PNG file for some of the images.")],
@@ -29,10 +29,10 @@ def main(
     from ganlib.datasets.decode import Recipe
     from ganlib.datasets.packed import read_meta, read_split
     from ganlib.datasets.plain import read_with_recipe
-    from ganlib.files import read_json, rounded, whole_file, whole_folder, write_json
+    from ganlib.files import rounded, whole_file, whole_folder, write_json
     from ganlib.images import to_unit_range
     from ganlib.losses import LOSSES
-    from ganlib.masks import make_mask
+    from ganlib.masks import make_mask, read_masks
     from ganlib.networks.families import load_discriminator, load_generator
     from ganlib.pictures import labelled_rows
     from ganlib.seeding import pin_arithmetic, random_generator, resolve_device
@@ -41,32 +41,36 @@ def main(
     device, settings = resolve_device(params.device), params.complete
     meta, train = read_meta(prepared), read_split(prepared, "train").images
     recipe = Recipe(meta["image_size"], meta["channels"], params.data.resize, params.data.background)
-    if settings.path:
+    own = Path(settings.path).resolve() != prepared.resolve()
+    masks = {
+        name: make_mask(name, meta["image_size"], random_generator(params.seed, f"complete/mask/{name}"))
+        for name in settings.masks
+    }
+    if own_masks := given_path(settings.own_masks):
+        masks |= read_masks(own_masks, meta["image_size"], settings.masks)
+    if own:
         pixels = read_with_recipe(Path(settings.path), recipe, settings.images)
     else:
         heldout = read_split(prepared, "heldout").images
         order = torch.randperm(len(heldout), generator=random_generator(params.seed, "complete/images"))
         pixels = heldout[order[: settings.images].numpy()]
     originals = to_unit_range(torch.from_numpy(pixels)).to(device)
-    published = read_json(model / "training.json")["train_published"]
-    generator, discriminator = load_generator(model).to(device), load_discriminator(model / published).to(device)
+    generator, discriminator = load_generator(model).to(device), load_discriminator(model).to(device)
     figures, groups = {}, [{"original": pixels[:SHOWN]}]
     with whole_folder(out) as folder:
-        for name in tqdm(settings.masks, "complete", unit="mask", disable=None):
-            stem = Path(name).stem
-            mask = make_mask(name, meta["image_size"], random_generator(params.seed, f"complete/mask/{name}"))
+        for name, mask in tqdm(masks.items(), "complete", unit="mask", disable=None):
             mask = mask._replace(hidden=mask.hidden.to(device))
             random = random_generator(params.seed, "complete/candidates")
             prior = LOSSES[params.loss.name].prior
             generated = complete(generator, discriminator, originals, mask, prior, settings, random)
             completion = compare_completions(generated, originals, train, mask)
             hidden, images = mask.hidden.cpu().numpy(), completion._asdict()
-            np.savez(folder / f"{stem}.npz", original=pixels, hidden=hidden, **images)
-            figures[stem] = rounded(completion_figures(completion, pixels, mask))
-            shown = {f"mask {stem}": completion.masked, "completed": completion.completed}
+            np.savez(folder / f"{name}.npz", original=pixels, hidden=hidden, **images)
+            figures[name] = rounded(completion_figures(completion, pixels, mask))
+            shown = {f"mask {name}": completion.masked, "completed": completion.completed}
             shown["nearest"] = completion.nearest
             groups.append({label: images[:SHOWN] for label, images in shown.items()})
-    source = "own images" if settings.path else "held-out"
+    source = "own images" if own else "held-out"
     write_json(metrics, {"images": len(pixels), "masks": figures, "source": source})
     with whole_file(picture) as partial:
         labelled_rows(groups).save(partial)

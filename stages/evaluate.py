@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from ganlib.console import run
-from ganlib.params import load_params
+from ganlib.params import given_path, load_params
 
 app = typer.Typer(help=__doc__)
 
@@ -16,7 +16,8 @@ app = typer.Typer(help=__doc__)
 def samples(
     reference: Annotated[Path, typer.Argument(help="Folder that reference made.")],
     judge: Annotated[Path, typer.Argument(help="Folder that judge made.")],
-    model: Annotated[Path, typer.Argument(help="Folder that train made; its curves are copied beside the metrics.")],
+    training: Annotated[Path, typer.Argument(help="Folder that train made; its curves are copied beside the metrics.")],
+    model: Annotated[Path, typer.Argument(help="Folder that publish made.")],
     generated: Annotated[Path, typer.Argument(help="Folder that sample made.")],
     metrics: Annotated[Path, typer.Option(help="JSON file for the figures and their protocol.")],
     classes: Annotated[Path, typer.Option(help="CSV file for the figures of each class.")],
@@ -57,11 +58,11 @@ def samples(
     if relaunched(processes, "stages.evaluate"):
         return
     pin_arithmetic(params.threads)
-    images, weights = np.load(generated / "images.npy", mmap_mode="r"), params.evaluate.inception_weights
+    images, weights = np.load(generated / "images.npy", mmap_mode="r"), given_path(params.evaluate.inception_weights)
     check_images(images, f"{generated / 'images.npy'}")
     network = load_judge(judge)
     check_judge(network, images.shape[1:])
-    extractor = load_extractor(params.evaluate.extractor, judge, Path(weights) if weights else None)
+    extractor = load_extractor(params.evaluate.extractor, judge, weights)
     protocol, heldout = read_json(reference / "protocol.json"), read_json(reference / "heldout.json")
     check_protocol(extractor.protocol, protocol, reference)
     with joined(processes, device) as own_device:
@@ -84,14 +85,14 @@ def samples(
         agreement = {"class_agreement": float(np.mean(table["asked"].to_numpy() == table["judged"].to_numpy()))}
     protocol |= {"protocol_generated": len(images), "protocol_draws": params.evaluate.draws}
     notes = notes_on(protocol) | notes_on_judge(heldout["judge_accuracy"], params.evaluate.min_judge_accuracy)
-    trained = read_json(model / "training.json")
+    trained = read_json(training / "training.json") | read_json(model / "published.json")
     write_json(metrics, rounded(result.metrics | agreement) | trained | notes | protocol)
     tables = {classes: result.per_class, nearest: in_order_given(result.nearest, order), confusion: table}
     for path, content in tables.items():
         write_table(path, content)
     for name in ("history.csv", "evaluations.csv", "alarms.csv"):
         with whole_file(curves / name) as partial:
-            partial.write_bytes((model / name).read_bytes())
+            partial.write_bytes((training / name).read_bytes())
 
 
 @app.command()

@@ -13,7 +13,7 @@ from ganlib.params import load_params
 def main(
     prepared: Annotated[Path, typer.Argument(help="Folder that prepare made.")],
     judge: Annotated[Path, typer.Argument(help="Folder that judge made.")],
-    model: Annotated[Path, typer.Argument(help="Folder that train made.")],
+    model: Annotated[Path, typer.Argument(help="Folder that publish made.")],
     out: Annotated[Path, typer.Option(help="Folder for the images as arrays, and the animated walk.")],
     pictures: Annotated[Path, typer.Option(help="Folder for PNG files.")],
 ) -> None:

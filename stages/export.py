@@ -9,7 +9,7 @@ from ganlib.console import run
 
 
 def main(
-    model: Annotated[Path, typer.Argument(help="Folder that train made.")],
+    model: Annotated[Path, typer.Argument(help="Folder that publish made.")],
     out: Annotated[Path, typer.Option(help="ONNX file to write.")],
 ) -> None:
     """Export a generator: latents, and labels if it is conditional, to images in [-1, 1]."""

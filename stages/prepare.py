@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ganlib.console import run
-from ganlib.params import load_params
+from ganlib.params import given_path, load_params
 
 SHOWN = 64
 """Images on the contact sheet."""
@@ -16,6 +16,7 @@ SHOWN = 64
 def main(
     out: Annotated[Path, typer.Option(help="Folder for the packed arrays, meta.json and the contact sheet.")],
     metrics: Annotated[Path, typer.Option(help="JSON file for the counts.")],
+    downloads: Annotated[Path, typer.Option(help="Folder where files of known checksum are downloaded and found.")],
 ) -> None:
     """Pack the images that data.dataset names into uint8 arrays, split into train and held-out."""
     data = load_params().data
@@ -33,7 +34,7 @@ def main(
     recipe = Recipe(data.image_size, data.channels, data.resize, data.background)
     with whole_folder(out) as folder:
         with TemporaryDirectory(dir=folder) as scratch:
-            place = Place(data.dataset, Path(data.path), Path(scratch), data.url, data.sha256)
+            place = Place(data.dataset, given_path(data.path), downloads, Path(scratch), data.url, data.sha256)
             source = open_source(place, data.classes)
             with tqdm(source.examples, "prepare", source.total, unit="image", disable=None) as examples:
                 packed = pack(

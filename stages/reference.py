@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ganlib.console import run
-from ganlib.params import load_params
+from ganlib.params import given_path, load_params
 
 
 def main(
@@ -39,9 +39,9 @@ def main(
     meta, train, heldout = read_meta(prepared), read_split(prepared, "train"), read_split(prepared, "heldout")
     for name, split in (("train", train), ("heldout", heldout)):
         check_images(split.images, f"{prepared}, {name} split")
-    network, weights = load_judge(judge), params.evaluate.inception_weights
+    network, weights = load_judge(judge), given_path(params.evaluate.inception_weights)
     check_judge(network, train.images.shape[1:], meta["class_names"])
-    extractor = load_extractor(params.evaluate.extractor, judge, Path(weights) if weights else None)
+    extractor = load_extractor(params.evaluate.extractor, judge, weights)
     with joined(processes, device) as own_device:
         described_train = describe_images(train.images, extractor, own_device)
         described_heldout = describe_images(heldout.images, extractor, own_device)

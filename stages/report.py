@@ -15,7 +15,8 @@ app = typer.Typer(help=__doc__)
 @app.command()
 def page(
     prepared: Annotated[Path, typer.Argument(help="Folder that prepare made.")],
-    model: Annotated[Path, typer.Argument(help="Folder that train made.")],
+    training: Annotated[Path, typer.Argument(help="Folder that train made; its images of progress may be missing.")],
+    model: Annotated[Path, typer.Argument(help="Folder that publish made.")],
     samples: Annotated[Path, typer.Argument(help="Folder that sample made.")],
     exploration: Annotated[Path, typer.Argument(help="Folder that explore made; it may be missing.")],
     completion: Annotated[Path, typer.Argument(help="Folder that complete made; it may be missing.")],
@@ -34,6 +35,7 @@ def page(
     sections = page_sections(
         params,
         prepared=prepared,
+        training=training,
         model=model,
         samples=samples,
         exploration=exploration,

@@ -10,7 +10,7 @@ from ganlib.params import check_count, load_params
 
 
 def main(
-    model: Annotated[Path, typer.Argument(help="Folder that train made.")],
+    model: Annotated[Path, typer.Argument(help="Folder that publish made.")],
     out: Annotated[Path, typer.Option(help="Folder for the images as one array, their latents, and the grid's.")],
     grid: Annotated[Path, typer.Option(help="PNG file for the grid.")],
 ) -> None:
@@ -35,9 +35,7 @@ def main(
     if relaunched(processes, "stages.sample"):
         return
     pin_arithmetic(params.threads)
-    checkpoint, columns = params.sample.checkpoint, params.sample.grid
-    kept = "generator_ema" if params.sample.ema else "generator"
-    generator = load_generator(model) if checkpoint == "published" else load_generator(model / checkpoint, kept)
+    generator, columns = load_generator(model), params.sample.grid
 
     def draw(count: int, stream: str) -> torch.Tensor:
         random = random_generator(params.seed, f"sample/{stream}")

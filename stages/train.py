@@ -10,10 +10,12 @@ import typer
 
 from ganlib.console import run
 from ganlib.params import load_params
+from ganlib.schema import TrainParams
 
 DEPENDS_ON: Any = {
-    **dict.fromkeys(("seed", "lr", "batch_size", "steps", "threads", "device", "game", "model", "loss", "train"), True),
+    **dict.fromkeys(("seed", "lr", "batch_size", "steps", "threads", "device", "game", "model", "loss"), True),
     "data": {"flip"},
+    "train": set(TrainParams.model_fields) - {"checkpoint_every"},
 }
 """The parameters that a checkpoint is bound to, beside the game's own: those that dvc.yaml names for this stage."""
 
@@ -21,10 +23,12 @@ DEPENDS_ON: Any = {
 def main(
     prepared: Annotated[Path, typer.Argument(help="Folder that prepare made.")],
     judge: Annotated[Path, typer.Argument(help="Folder that judge made.")],
-    out: Annotated[Path, typer.Option(help="Folder for the networks, the training history and its alarms.")],
+    out: Annotated[
+        Path, typer.Option(help="Folder for the networks of both ends, the training history and its alarms.")
+    ],
     checkpoints: Annotated[Path, typer.Option(help="Folder for checkpoints; GAN_CHECKPOINTS names another.")],
 ) -> None:
-    """Train a generator on the prepared training images, watch it, and publish its moving average.
+    """Train a generator on the prepared training images, watch it, and keep its best and its last weights.
 
     A run that was killed goes on from its last checkpoint when the same command is given again.
     """
@@ -42,7 +46,7 @@ def main(
     from ganlib.training.game import build_players, game_of
     from ganlib.training.inputs import load_inputs
     from ganlib.training.loop import train
-    from ganlib.training.publish import publish
+    from ganlib.training.results import save_results
     from ganlib.training.state import Training, start_training
     from ganlib.training.watch import build_watch
 
@@ -94,8 +98,8 @@ def main(
                 "train_precision": precision_of(params.train.precision, device),
                 "train_undecided": game.limits(params).undecided,
             }
-            with whole_folder(out) as published:
-                publish(published, training, inputs.configs, params.train.publish, protocol)
+            with whole_folder(out) as results:
+                save_results(results, training, inputs.configs, protocol)
 
 
 if __name__ == "__main__":

@@ -84,6 +84,18 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def reproduced(repository: Path) -> Path:
+    """Run the whole pipeline once and commit its results."""
+    output = run(["dvc", "repro"], repository).stdout
+    assert "Report: report/index.html" in output and "Domain FID: " in output
+    status = run(["git", "status", "--porcelain"], repository).stdout.splitlines()
+    assert [line for line in status if line.startswith("??")] == ["?? dvc.lock"]
+    run(["git", "add", "-A"], repository)
+    run(["git", "commit", "-qm", "results"], repository)
+    return repository
+
+
 def run(command: list[str], folder: Path, check: bool = True) -> "subprocess.CompletedProcess[str]":
     """Run a command in a folder as a user would, with this interpreter's programs first on the path."""
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}

@@ -22,7 +22,7 @@ from ganlib.datasets.plain import read_with_recipe
 from ganlib.errors import UserError
 from ganlib.images import to_pixels, to_unit_range
 from ganlib.losses import LOSSES
-from ganlib.masks import Mask, blend, make_mask, observe
+from ganlib.masks import Mask, blend, make_mask, observe, read_masks
 from ganlib.networks.dcgan import Discriminator, Generator
 from ganlib.schema import MASKS, CompleteParams
 from ganlib.seeding import random_generator
@@ -30,7 +30,15 @@ from tests.pictures import encoded, pets, picture, tree
 
 SIZE = 16
 SETTINGS = CompleteParams(
-    path=None, images=6, masks=["centre"], candidates=50, starts=2, steps=30, lr=0.1, prior_weight=0.01
+    path="data/prepared",
+    images=6,
+    masks=["centre"],
+    own_masks="data/none",
+    candidates=50,
+    starts=2,
+    steps=30,
+    lr=0.1,
+    prior_weight=0.01,
 )
 
 PRIOR = LOSSES["nonsaturating"].prior
@@ -275,12 +283,45 @@ def test_psnr_and_l1_look_at_hidden_pixels_only():
     assert hidden_l1(images, originals, hidden) == pytest.approx([0, 0.2])
 
 
-def test_a_mask_may_be_painted(tmp_path: Path):
+def hole() -> Image.Image:
     pixels = np.zeros((SIZE, SIZE), np.uint8)
     pixels[3:5, 6:] = 255
-    Image.fromarray(pixels).save(tmp_path / "hole.png")
-    mask = make_mask(str(tmp_path / "hole.png"), SIZE, torch.Generator())
-    assert np.array_equal(mask.hidden.numpy(), pixels == 255) and mask.block == 1
+    return Image.fromarray(pixels)
+
+
+@pytest.mark.parametrize("folder", [True, False])
+def test_a_mask_may_be_painted(tmp_path: Path, folder: bool):
+    hole().save(tmp_path / "hole.png")
+    masks = read_masks(tmp_path if folder else tmp_path / "hole.png", SIZE, ["left"])
+    assert list(masks) == ["hole"] and masks["hole"].block == 1
+    assert np.array_equal(masks["hole"].hidden.numpy(), np.asarray(hole()) == 255)
+
+
+def test_a_folder_of_masks_is_taken_by_name(tmp_path: Path):
+    for name in ("b.png", "a.PNG", ".hidden.png"):
+        hole().save(tmp_path / name, "PNG")
+    assert list(read_masks(tmp_path, SIZE, [])) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ([], r"^complete\.own_masks: .*own: no PNG there"),
+        (["left.png"], r"^complete\.own_masks: .*own/left\.png: another mask is called left, too: rename the file$"),
+        (["a.png", "a.PNG"], r"^complete\.own_masks: .*own/a\.PNG: another mask is called a, too"),
+    ],
+)
+def test_masks_that_are_none_or_have_one_name_are_refused(tmp_path: Path, names: list[str], message: str):
+    (tmp_path / "own").mkdir()
+    for name in names:
+        hole().save(tmp_path / "own" / name, "PNG")
+    with pytest.raises(UserError, match=message):
+        read_masks(tmp_path / "own", SIZE, ["centre", "left"])
+
+
+def test_a_name_that_no_other_mask_in_use_has_may_be_that_of_a_mask_by_name(tmp_path: Path):
+    hole().save(tmp_path / "left.png")
+    assert list(read_masks(tmp_path, SIZE, ["centre"])) == ["left"]
 
 
 @pytest.mark.parametrize(
@@ -296,8 +337,8 @@ def test_a_mask_may_be_painted(tmp_path: Path):
 def test_a_mask_that_cannot_be_used_is_named(tmp_path: Path, image: Image.Image | bytes | None, message: str):
     if image:
         (tmp_path / "hole.png").write_bytes(image if isinstance(image, bytes) else encoded(image))
-    with pytest.raises(UserError, match=message):
-        make_mask(str(tmp_path / "hole.png"), SIZE, torch.Generator())
+    with pytest.raises(UserError, match=r"^complete\.own_masks: .*" + message):
+        read_masks(tmp_path / "hole.png", SIZE, [])
 
 
 def test_low_resolution_needs_a_size_that_its_blocks_divide():

@@ -12,7 +12,7 @@ from ganlib.params import load_params
 from ganlib.schema import Params
 from tests.conftest import ROOT, edit_params, run
 
-STAGES = ["prepare", "judge", "reference", "train", "sample", "evaluate", "explore", "complete", "report"]
+STAGES = ["prepare", "judge", "reference", "train", "publish", "sample", "evaluate", "explore", "complete", "report"]
 
 
 @pytest.mark.parametrize(("written", "number"), [("2e-4", 2e-4), ("1e-05", 1e-5), ("0.0002", 2e-4), ("1E-3", 1e-3)])
@@ -55,17 +55,23 @@ def test_steps_may_be_written_with_an_exponent(params_file: Path):
         ),
         ((r"^  dataset: \S+", "  dataset: stanford"), ["did you mean stanford_dogs?"]),
         ((r"^  dataset: \S+", "  dataset: url"), ["data.url is null: data.dataset url needs the archive's address"]),
-        ((r"^  path: \S+", "  path: null"), ["data.path = None"]),
+        ((r"^  path: \S+", "  path: null"), ["data.path = None: must be a path; data/none stands for none"]),
         ((r"^  classes: \S+", "  classes: []"), ["data.classes = []"]),
         ((r"^  limit: \S+", "  limit: 0"), ["data.limit = 0"]),
         ((r"^  flip: \S+", "  flip: 1"), ["data.flip = 1"]),
         (
             (r"^  masks: .*", "  masks: [center]"),
-            ["complete.masks.0 = 'center': must be centre, random", "or a .png file"],
+            ["complete.masks.0 = 'center': must be centre, random", "a PNG of your own goes into complete.own_masks"],
         ),
-        ((r"^  masks: .*", "  masks: [a/left.png, left]"), ["complete.masks", "two have the same name"]),
+        ((r"^  masks: .*", "  masks: [left, left]"), ["complete.masks", "one is named twice"]),
+        ((r"^  masks: .*", "  masks: []"), ["complete.masks is empty", "complete.own_masks"]),
+        ((r"^  own_masks: .*", "  own_masks: null"), ["complete.own_masks = None", "data/none stands for none"]),
+        ((r"^  path: data/prep\S+", "  path: data/none"), ["complete.path = data/none", "set it to data/prepared"]),
+        ((r"^  path: data/prep\S+", "  path: null"), ["complete.path = None: must be a path"]),
+        ((r"^  dataset: \S+", "  dataset: folder"), ["data.path = data/none: data.dataset folder needs it: set it to"]),
+        ((r"^  checkpoint: \S+", "  checkpoint: last"), ["publish.checkpoint = 'last': must be 'best' or 'final'"]),
         ((r"^  starts: \S+", "  starts: 21"), ["complete.starts = 21 is over complete.candidates"]),
-        ((r"^  ema: \S+", "  ema: false"), ["sample.ema = False", "set sample.checkpoint to best or final"]),
+        ((r"^  ema: \S+", "  ema: 0"), ["publish.ema = 0"]),
         ((r"^lr: \S+", "lr: [1"), ["not valid YAML"]),
         ((r"^lr: \S+", "lr: 1e-4\nlr: 1e-3"), ["not valid YAML", "duplicate"]),
         ((r"(?s).*", "- 1\n"), ["must hold `key: value` lines"]),

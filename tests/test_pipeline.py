@@ -16,18 +16,6 @@ from tests.conftest import edit_params, run
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def reproduced(repository: Path) -> Path:
-    """Run the whole pipeline once and commit its results."""
-    output = run(["dvc", "repro"], repository).stdout
-    assert "Report: report/index.html" in output and "Domain FID: " in output
-    status = run(["git", "status", "--porcelain"], repository).stdout.splitlines()
-    assert [line for line in status if line.startswith("??")] == ["?? dvc.lock"]
-    run(["git", "add", "-A"], repository)
-    run(["git", "commit", "-qm", "results"], repository)
-    return repository
-
-
 def test_a_second_run_has_nothing_to_do(reproduced: Path):
     assert "up to date" in run(["dvc", "repro"], reproduced).stdout
 
@@ -110,7 +98,7 @@ def test_a_killed_training_leaves_nothing_half_written(reproduced: Path, tmp_pat
     os.killpg(process.pid, signal.SIGINT)
     process.communicate(timeout=60)
     assert process.returncode != 0
-    assert not (folder / "data/model").exists()
+    assert not (folder / "data/training").exists()
     assert not list(folder.rglob("*.partial*"))
 
 

@@ -1,6 +1,7 @@
 """The prepare stage, as a user runs it on images of their own."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -26,7 +27,7 @@ def write_params(folder: Path, **changes: object) -> None:
 
 def prepare(folder: Path, **changes: object) -> None:
     write_params(folder, **changes)
-    main(Path("data/prepared"), Path("metrics/prepare.json"))
+    main(Path("data/prepared"), Path("metrics/prepare.json"), Path("data/raw"))
 
 
 @pytest.fixture(autouse=True)
@@ -57,18 +58,21 @@ def test_prepare_packs_a_folder_and_says_what_it_left_out(tmp_path: Path, capsys
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"dataset": "folder", "path": "absent"}, "data.path = absent: there is no such folder or file"),
-        ({"dataset": "folder", "path": "."}, "data.path = .: no image among"),
+        ({"dataset": "folder", "path": "absent"}, r"data\.path = absent: there is no such folder or file"),
+        ({"dataset": "folder", "path": "."}, r"data\.path = \.: no image among"),
+        ({"dataset": "folder"}, "data.path = data/none: data.dataset folder needs it: set it to a folder, zip or tar"),
         ({"classes": "[3, '7']"}, "data.classes.0 = 3"),
         ({"classes": "[zero]"}, "data.dataset = digits has no class 'zero'; known are 0, 1, 2"),
-        ({"dataset": "celeba"}, "data.dataset = celeba must be fetched by hand"),
-        ({"dataset": "lsun_bedroom"}, "data.dataset = lsun_bedroom must be fetched by hand"),
+        ({"dataset": "celeba"}, "fetched by hand, since .* subfolder celeba of a folder of yours that data.path names"),
+        ({"dataset": "celeba", "path": "mine"}, "into the subfolder celeba of mine; or take the zip alone"),
+        ({"dataset": "lsun_bedroom"}, "unpack it into a folder of yours that data.path names, so that it has bedroom_"),
+        ({"dataset": "lsun_bedroom", "path": "mine"}, "unpack it into mine, so that it has bedroom_train_lmdb/data"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line_and_nothing_is_left(tmp_path: Path, changes: dict[str, str], message: str):
     with pytest.raises(UserError) as caught:
         prepare(tmp_path, **changes)
-    assert message in str(caught.value) and "\n" not in str(caught.value)
+    assert re.search(message, str(caught.value)) and "\n" not in str(caught.value)
     assert [path.name for path in tmp_path.iterdir() if path.name != "params.yaml"] in ([], ["data"])
     assert not list(tmp_path.glob("data/*"))
 
@@ -83,6 +87,7 @@ def test_a_killed_prepare_leaves_no_output_and_no_process(tmp_path: Path, number
         f"import runpy, sys; sys.path.insert(0, {str(ROOT)!r}); runpy.run_module('stages.prepare', run_name='__main__')"
     )
     command = [sys.executable, "-c", program, "--out", "data/prepared", "--metrics", "metrics/prepare.json"]
+    command += ["--downloads", "data/raw"]
     process = subprocess.Popen(command, cwd=tmp_path, start_new_session=True, stderr=subprocess.DEVNULL)
     while not (tmp_path / "data/prepared.partial/train_images.npy").exists():
         time.sleep(0.05)

@@ -18,7 +18,7 @@ from ganlib.report.parts import render
 from tests.conftest import edit_params, small_params
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
-OPTIONAL = ("metrics", "data/explore", "data/completion", "data/model", "dvc.lock")
+OPTIONAL = ("metrics", "data/explore", "data/completion", "data/training", "data/model", "dvc.lock")
 PICTURES = 22  # both grids, film, 2 of pairs, 6 of latent space, 4 for each of 2 equations, 3 of completion
 CHARTS = 7
 needs_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome on the path")
@@ -47,7 +47,9 @@ def figures() -> dict[str, object]:
         "train_best_step": 400,
         "train_final_over_best": 1.2,
         "train_final_step": 2000,
-        "train_published": "best",
+        "published": "best",
+        "published_ema": True,
+        "published_step": 400,
         "train_restored": 1,
         "valid": 0.6,
         "valid_heldout": 0.9,
@@ -66,7 +68,7 @@ def write_run(folder: Path, side: int = 16, channels: int = 3) -> None:
     def pixels(*shape: int) -> np.ndarray:
         return random.integers(0, 256, (*shape, channels, side, side), np.uint8)
 
-    for name in ("prepared", "model", "samples", "explore", "completion"):
+    for name in ("prepared", "training", "model", "samples", "explore", "completion"):
         (folder / "data" / name).mkdir(parents=True)
     (folder / "metrics").mkdir()
     counts, digest = {"train": 30, "heldout": 12}, "f" * 64
@@ -85,7 +87,7 @@ def write_run(folder: Path, side: int = 16, channels: int = 3) -> None:
     np.save(folder / "data/samples/images.npy", pixels(40))
     np.save(folder / "data/samples/grid_images.npy", pixels(16))
     steps = np.arange(100, 2100, 100)
-    np.save(folder / "data/model/progress.npy", pixels(len(steps), 8))
+    np.save(folder / "data/training/progress.npy", pixels(len(steps), 8))
     history = {"d_loss": 1.1, "g_loss": 0.9, "d_real": 0.6, "d_fake": 0.4, "d_fake_after": 0.3}
     history |= {"d_grad_norm": 5.0, "g_grad_norm": np.where(steps == 900, np.inf, 2.0)}
     evaluations = {
@@ -139,7 +141,7 @@ def write_run(folder: Path, side: int = 16, channels: int = 3) -> None:
             folder / f"data/completion/{name}.npz",
             **{kind: pixels(8) for kind in ("original", "masked", "completed", "nearest", "mean")},
         )
-    (folder / "dvc.lock").write_text("stages:\n  train:\n    outs:\n    - path: data/model\n      md5: 12ab.dir\n")
+    (folder / "dvc.lock").write_text("stages:\n  publish:\n    outs:\n    - path: data/model\n      md5: 12ab.dir\n")
     (folder / "params.yaml").write_text(edit_params(small_params(), {"sample.grid": "4", "data.channels": "3"}))
 
 
@@ -151,6 +153,7 @@ def build(folder: Path) -> tuple[str, str]:
         sections = page_sections(
             load_params(),
             prepared=data / "prepared",
+            training=data / "training",
             model=data / "model",
             samples=data / "samples",
             exploration=data / "explore",

@@ -65,6 +65,7 @@ def prepared(tmp_path: Path) -> Path:
     changes |= {"train.evaluate_every": "10"}
     (tmp_path / "params.yaml").write_text(edit_params((ROOT / "params.yaml").read_text(), changes))
     prepare = [sys.executable, "-m", "stages.prepare", "--out", "data/prepared", "--metrics", "metrics.json"]
+    prepare += ["--downloads", "data/raw"]
     judge = [sys.executable, "-m", "stages.judge", "data/prepared", "--out", "data/judge"]
     for command in (prepare, judge):
         subprocess.run(command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True)
@@ -84,7 +85,9 @@ def test_resume_equals_uninterrupted_run(prepared: Path, changes: dict[str, str]
         assert not (prepared / "resumed").exists()
     assert "resumed at step" in finish(prepared, "resumed")
     whole = hashes(prepared / "whole")
-    assert {"generator.safetensors", "history.csv", "progress.npy", "best/discriminator.safetensors"} <= set(whole)
+    assert {"best/generator.safetensors", "final/discriminator.safetensors", "history.csv", "progress.npy"} <= set(
+        whole
+    )
     assert whole == hashes(prepared / "resumed")
     assert not list(prepared.glob("checkpoints/*"))
 
@@ -109,6 +112,18 @@ def test_other_params_do_not_resume(prepared: Path):
     params = prepared / "params.yaml"
     params.write_text(edit_params(params.read_text(), {"train.ema_halflife": "11"}))
     assert "resumed" not in finish(prepared, "out")
+
+
+def test_another_checkpoint_every_goes_on_from_the_same_checkpoint_and_ends_with_the_same_bytes(prepared: Path):
+    finish(prepared, "whole")
+    process = start(prepared, "resumed")
+    wait_for_checkpoint(prepared, process, 14)
+    process.kill()
+    process.communicate()
+    params = prepared / "params.yaml"
+    params.write_text(edit_params(params.read_text(), {"train.checkpoint_every": "50"}))
+    assert "resumed at step" in finish(prepared, "resumed")
+    assert hashes(prepared / "whole") == hashes(prepared / "resumed")
 
 
 def test_two_checkpoints_are_kept_and_a_damaged_one_is_named(tmp_path: Path):

@@ -40,7 +40,7 @@ def test_every_file_to_download_is_pinned():
 
 
 def test_digits_need_no_file(tmp_path: Path):
-    source = open_source(Place("digits", tmp_path / "absent", tmp_path))
+    source = open_source(Place("digits", None, tmp_path / "absent", tmp_path))
     assert len(examples_of(source)) == source.total == 1797 and source.class_names == [str(i) for i in range(10)]
 
 
@@ -49,7 +49,7 @@ def test_an_archive_by_url_is_read_as_a_folder_is(tmp_path: Path, dataset: str, 
     file = archive(pets(), tmp_path / "images.tar")
     sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
     monkeypatch.setattr(sources, "STANFORD_DOGS", ("http://127.0.0.1:9/images.tar", sha256))
-    source = open_source(Place(dataset, tmp_path, tmp_path, "http://127.0.0.1:9/images.tar", sha256))
+    source = open_source(Place(dataset, tmp_path, tmp_path / "raw", tmp_path, "http://127.0.0.1:9/images.tar", sha256))
     assert source.class_names == ["cats", "dogs"] and len(examples_of(source)) == 12
 
 
@@ -77,7 +77,7 @@ def test_mnist_is_read_from_files_that_are_there_and_leaves_their_folder_alone(
 ):
     mnist_files(tmp_path / "mine/MNIST/raw", monkeypatch)
     before = sorted((tmp_path / "mine").rglob("*"))
-    source = open_source(Place("mnist", tmp_path / "mine", tmp_path / "scratch"))
+    source = open_source(Place("mnist", tmp_path / "mine", tmp_path / "raw", tmp_path / "scratch"))
     examples = examples_of(source)
     assert sorted((tmp_path / "mine").rglob("*")) == before
     assert source.class_names == [str(digit) for digit in range(10)]
@@ -93,7 +93,19 @@ def test_a_set_that_cannot_be_downloaded_says_what_to_get_and_where_to_put_it(
     url = "http://127.0.0.1:9/cifar-10-python.tar.gz"
     monkeypatch.setitem(SETS, "cifar10", SETS["cifar10"]._replace(files=[(url, "0" * 32)]))
     with pytest.raises(UserError, match=rf"cannot download {url}: no connection; .* put it into .*cifar10"):
-        open_source(Place("cifar10", tmp_path, tmp_path / "scratch"))
+        open_source(Place("cifar10", None, tmp_path, tmp_path / "scratch"))
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_folder_of_ones_own_is_searched_and_never_written_into(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: bool
+):
+    url, there = "http://127.0.0.1:9/cifar-10-python.tar.gz", tmp_path / "mine"
+    monkeypatch.setitem(SETS, "cifar10", SETS["cifar10"]._replace(files=[(url, "0" * 32)]))
+    there.mkdir()
+    with pytest.raises(UserError, match=r"put it into .*raw/cifar10"):
+        open_source(Place("cifar10", there if own else None, tmp_path / "raw", tmp_path / "scratch"))
+    assert not list(there.iterdir())
 
 
 def mat(**arrays: object) -> bytes:
@@ -173,7 +185,7 @@ def _unpinned(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_torchvision_set_joins_its_splits(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch):
     files, pixels, class_names = IMITATIONS[name]
     monkeypatch.setitem(SETS, name, SETS[name]._replace(files=[]))  # unpacked below, as torchvision would have
-    source = open_source(Place(name, tmp_path, tree(files, tmp_path / "scratch")))
+    source = open_source(Place(name, None, tmp_path, tree(files, tmp_path / "scratch")))
     examples = examples_of(source)
     parts = {"cifar10": 6, "flowers102": 3}.get(name, 2)
     assert source.total == len(examples) == 2 * parts
@@ -190,7 +202,7 @@ def test_cifar_is_unpacked_by_torchvision(tmp_path: Path, monkeypatch: pytest.Mo
     md5 = hashlib.md5(tar.read_bytes()).hexdigest()
     monkeypatch.setattr(cifar, "tgz_md5", md5)
     monkeypatch.setitem(SETS, "cifar10", SETS["cifar10"]._replace(files=[(cifar.url, md5)]))
-    source = open_source(Place("cifar10", tmp_path, tmp_path / "scratch"))
+    source = open_source(Place("cifar10", None, tmp_path, tmp_path / "scratch"))
     assert source.class_names == class_names and len(examples_of(source)) == 12
 
 
@@ -204,8 +216,8 @@ def test_pets_are_told_apart_by_species(tmp_path: Path, monkeypatch: pytest.Monk
     files |= {f"images/{name}.jpg": encoded(picture(seed), "JPEG") for seed, name in enumerate(pictures)}
     tree(files, tmp_path / "oxford-iiit-pet")
     monkeypatch.setattr(torchvision_sets, "_PETS", torchvision_sets._PETS._replace(files=[]))
-    cats = open_source(Place("oxford_pets_cats", tmp_path, tmp_path))
-    dogs = open_source(Place("oxford_pets_dogs", tmp_path, tmp_path))
+    cats = open_source(Place("oxford_pets_cats", None, tmp_path, tmp_path))
+    dogs = open_source(Place("oxford_pets_dogs", None, tmp_path, tmp_path))
     found = examples_of(cats)
     assert cats.class_names == ["Abyssinian", "Sphynx"] and [example.label for example in found] == [0, 1]
     assert all(open_image(read_content(example.content)).size == (12, 10) for example in found)
@@ -227,7 +239,7 @@ def test_celeba_is_read_from_fetched_files(tmp_path: Path):
     }
     tree({name: text.encode() for name, text in tables.items()}, folder)
     tree({name: encoded(picture(seed), "JPEG") for seed, name in enumerate(names)}, folder / "img_align_celeba")
-    source = open_source(Place("celeba", tmp_path, tmp_path))
+    source = open_source(Place("celeba", tmp_path, tmp_path / "raw", tmp_path))
     assert source.class_names == [] and [example.name for example in examples_of(source)] == names
 
 
@@ -239,7 +251,7 @@ def test_lsun_is_read_from_its_database(tmp_path: Path, monkeypatch: pytest.Monk
             transaction.put(f"key{seed}".encode(), encoded(picture(seed), "WEBP", lossless=True))
     (tmp_path / "scratch").mkdir()
     monkeypatch.chdir(tmp_path)
-    source = open_source(Place("lsun_bedroom", Path(), tmp_path / "scratch"))
+    source = open_source(Place("lsun_bedroom", Path(), tmp_path / "raw", tmp_path / "scratch"))
     examples = examples_of(source)
     assert [example.name for example in examples] == ["key0", "key1", "key2"] and source.total == 3
     assert isinstance(examples[0].content, bytes)

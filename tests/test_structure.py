@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from ganlib.params import load_params
+from ganlib.report.parts import flat
+from ganlib.schema import NO_PATH
 from tests.imports import ROOT, imported_modules, reached_files
 from tests.test_params import STAGES
 
@@ -32,6 +35,10 @@ MIDDLE = {
 LAYERS = [GROUND, MIDDLE, {"training"}]
 
 
+CHECKED = ["data/raw"]
+"""No dependency: what is in it is taken only if its checksum fits."""
+
+
 def outs_of(stage: str) -> list[str]:
     return [next(iter(out)) if isinstance(out, dict) else out for out in PIPELINE["stages"][stage]["outs"]]
 
@@ -48,9 +55,19 @@ def test_deps_are_exactly_the_files_that_a_stage_reaches(stage: str):
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_every_path_that_a_stage_is_given_is_declared(stage: str):
-    known = PIPELINE["stages"][stage]["deps"] + outs_of(stage)
+    known = [*PIPELINE["stages"][stage]["deps"], *outs_of(stage), *CHECKED]
     paths = [word for word in PIPELINE["stages"][stage]["cmd"].split() if "/" in word]
     assert [path for path in paths if not any(name == path or name.startswith(f"{path}/") for name in known)] == []
+
+
+def test_every_path_in_params_is_a_dependency_of_the_stages_that_read_it_and_is_there_or_made():
+    paths = {key for key, value in flat(load_params(ROOT / "params.yaml").model_dump()).items() if "/" in str(value)}
+    assert paths == {"data.path", "evaluate.inception_weights", "complete.path", "complete.own_masks"}
+    for stage in set(STAGES) - {"report"}:
+        section, params = PIPELINE["stages"][stage], {f"${{{path}}}": path for path in paths}
+        templates = {params[dep] for dep in section["deps"] if dep in params}
+        assert templates == {path for path in paths if {path, path.split(".")[0]} & set(section["params"])}, stage
+    assert (ROOT / NO_PATH).read_bytes() == b""
 
 
 def test_every_script_is_a_stage_or_a_tool():

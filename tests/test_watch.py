@@ -14,12 +14,14 @@ from scipy.optimize import minimize, minimize_scalar
 
 from ganlib.errors import UserError
 from ganlib.files import read_json, read_table
+from ganlib.images import to_unit_range
 from ganlib.losses import LOSSES, Targets
-from ganlib.networks.families import discriminator_config, generator_config, load_generator
+from ganlib.networks.families import discriminator_config, generator_config, load_discriminator, load_generator
 from ganlib.schema import CriticLoss, LabelledLoss
 from ganlib.training.alarms import EVALUATION_ALARMS, LOG_ALARMS, STUCK_ROWS, Figures
 from ganlib.training.loop import RESTORES
 from ganlib.training.publish import publish
+from ganlib.training.results import save_results
 from ganlib.training.state import Training
 from tests.test_training import go_on, start
 
@@ -204,23 +206,37 @@ def test_what_trains_on_after_a_return_never_changes_the_best(resumed: bool):
         assert contents(training.players.state()) == best
 
 
+@pytest.mark.parametrize("ema", [True, False])
 @pytest.mark.parametrize("which", ["best", "final"])
-def test_the_published_generator_is_the_best_or_the_last(tmp_path: Path, which: str):
+def test_the_published_model_is_the_best_or_the_last_and_the_average_or_the_weights(
+    tmp_path: Path, which: str, ema: bool
+):
     training, images, params = start(1, evaluate_every=1)
     past(training)
     go_on(training, images, params)
-    last = copy.deepcopy(training.players.averages["generator"])
+    networks = copy.deepcopy(training.players.networks)
+    trained = copy.deepcopy(training.players.averages["generator"]), networks["generator"]
+    last, other = trained[:: 1 if ema else -1]
     configs = {
         "generator": generator_config(params.model, 8, 1),
         "discriminator": discriminator_config(params.model, 8, 1),
     }
-    publish(tmp_path, training, configs, which, {"train_precision": "fp32"})
-    latents = torch.randn(5, params.model.latent_dim)
-    assert training.best
+    save_results(tmp_path, training, configs, {"train_precision": "fp32"})
+    (tmp_path / "model").mkdir()
+    publish(tmp_path, tmp_path / "model", which, ema)
+    latents, real_images = torch.randn(5, params.model.latent_dim), to_unit_range(images[:5])
     with torch.no_grad():
-        published = load_generator(tmp_path)(latents)
-        assert torch.equal(load_generator(tmp_path / which, "generator_ema")(latents), published)
+        published = load_generator(tmp_path / "model")(latents)
+        assert torch.equal(
+            load_generator(tmp_path / which, "generator_ema" if ema else "generator")(latents), published
+        )
         assert torch.equal(last.eval()(latents), published) == (which == "final")
+        assert not torch.equal(other.eval()(latents), published)
+        logits = load_discriminator(tmp_path / "model")(real_images)
+        assert torch.equal(networks["discriminator"].eval()(real_images), logits) == (which == "final")
+    step = 0 if which == "best" else params.steps
+    expected = {"published": which, "published_ema": ema, "published_step": step}
+    assert read_json(tmp_path / "model/published.json") == expected
     figures = read_json(tmp_path / "training.json")
     assert figures["train_best_step"] == 0 and figures["train_final_step"] == params.steps
     assert figures["train_alarms"] == 1 == len(read_table(tmp_path / "alarms.csv"))

@@ -18,7 +18,10 @@ class Place(NamedTuple):
 
     dataset: str
     """Value of data.dataset."""
-    path: Path
+    path: Path | None
+    """A folder, zip or tar of images, or a folder that has a named set's files; None where there is none of these."""
+    downloads: Path
+    """A folder where files of known checksum are found, and downloaded to."""
     scratch: Path
     """A folder for what must be unpacked; it goes when the source has been read."""
     url: str | None = None

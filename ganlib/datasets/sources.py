@@ -63,6 +63,7 @@ def digits_source(place: Place) -> Source:
 
 
 def folder_source(place: Place) -> Source:
+    assert place.path  # params.py asks for it
     return tree_source(place.path)
 
 
@@ -77,7 +78,7 @@ def stanford_dogs_source(place: Place) -> Source:
 
 
 def _fetched(place: Place, url: str, sha256: str) -> Source:
-    return tree_source(fetch(url, f"sha256:{sha256}", place.path, place.path / place.dataset))
+    return tree_source(fetch(url, f"sha256:{sha256}", place.path or place.downloads, place.downloads / place.dataset))
 
 
 SOURCES: dict[str, Callable[[Place], Source]] = {

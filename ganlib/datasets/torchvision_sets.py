@@ -119,13 +119,16 @@ def pets_source(place: Place) -> Source:
 def celeba_source(place: Place) -> Source:
     """Open CelebA (Liu et al. 2015), without labels, from files that the user has fetched."""
     try:
-        faces = datasets.CelebA(str(place.path), split="all")
+        faces = datasets.CelebA(str(place.path), split="all") if place.path else None
     except RuntimeError:
+        faces = None
+    if not place.path or not faces:
         raise UserError(
             "data.dataset = celeba must be fetched by hand, since Google Drive refuses programs: from "
             "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html get img_align_celeba.zip, to unpack, and the five .txt "
-            f"annotation files, into {place.path / 'celeba'}; or take the zip alone, with data.dataset: folder"
-        ) from None
+            f"annotation files, into the subfolder celeba of {_own_folder(place)}; or take the zip alone, with "
+            "data.dataset: folder"
+        )
     folder = place.path / faces.base_folder / "img_align_celeba"
     examples = (Example(file, None, folder / file) for file in faces.filename)
     return Source(f"data.dataset = {place.dataset}", [], len(faces), examples)
@@ -133,11 +136,11 @@ def celeba_source(place: Place) -> Source:
 
 def lsun_source(place: Place) -> Source:
     """Open the bedrooms of LSUN (Yu et al. 2015), without labels, from a database that the user has fetched."""
-    folder = place.path / "bedroom_train_lmdb"
-    if not (folder / "data.mdb").is_file():
+    database = "bedroom_train_lmdb/data.mdb"
+    if not place.path or not (place.path / database).is_file():
         raise UserError(
             f"data.dataset = lsun_bedroom must be fetched by hand (43 GB): get bedroom_train_lmdb.zip from "
-            f"http://dl.yf.io/lsun/scenes/ and unpack it, so that {folder / 'data.mdb'} exists"
+            f"http://dl.yf.io/lsun/scenes/ and unpack it into {_own_folder(place)}, so that it has {database}"
         )
     root = str(place.path.resolve())
     try:
@@ -154,10 +157,15 @@ def lsun_source(place: Place) -> Source:
     return Source(f"data.dataset = {place.dataset}", [], len(rooms), examples())
 
 
+def _own_folder(place: Place) -> str:
+    """Say where files that bear no checksum belong: where DVC watches them."""
+    return str(place.path or "a folder of yours that data.path names")
+
+
 def _unpack(known: TorchvisionSet, place: Place) -> list[Any]:
     folder = place.scratch / known.folder
     folder.mkdir(parents=True, exist_ok=True)
     for url, md5 in known.files:
-        file = fetch(url, f"md5:{md5}", place.path, place.path / place.dataset)
+        file = fetch(url, f"md5:{md5}", place.path or place.downloads, place.downloads / place.dataset)
         (folder / Path(url).name).symlink_to(file.resolve())
     return known.parts(str(place.scratch))

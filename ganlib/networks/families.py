@@ -115,7 +115,7 @@ def load_generator(folder: Path, name: str = "generator") -> Generator:
 
 
 def load_discriminator(folder: Path) -> Discriminator:
-    """Rebuild the discriminator from its two files in best/ or final/, in evaluation mode."""
+    """Rebuild the discriminator from discriminator.json and discriminator.safetensors, in evaluation mode."""
     return load_network(folder, "discriminator", build_discriminator)
 
 

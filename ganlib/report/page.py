@@ -30,6 +30,7 @@ def page_sections(
     params: Params,
     *,
     prepared: Path,
+    training: Path,
     model: Path,
     samples: Path,
     exploration: Path,
@@ -53,12 +54,12 @@ def page_sections(
         "protocol": {
             key.removeprefix("protocol_"): value for key, value in measured.items() if key.startswith("protocol_")
         },
-        "training": training_section(model, metrics, measured),
+        "training": training_section(training, metrics, measured),
         "diversity": diversity_section(metrics, train, samples),
         "latent": latent_section(exploration),
         "completion": completion_section(completion, metrics),
         "provenance": provenance_section(
-            params, meta, prepared, lock, [prepared, model, samples, exploration, completion]
+            params, meta, prepared, lock, [prepared, training, model, samples, exploration, completion]
         ),
     }
 

@@ -18,7 +18,7 @@ FILM_COLUMNS = 11
 Section = dict[str, Any]
 
 
-def training_section(model: Path, metrics: Path, figures: Mapping[str, Any]) -> Section:
+def training_section(training: Path, metrics: Path, figures: Mapping[str, Any]) -> Section:
     """Draw the curves with the best evaluation and the alarms, and the film strip of fixed latents."""
     history = _table(metrics / "history.csv", "train.log_every is larger than steps: no step was logged")
     evaluations = _table(metrics / "evaluations.csv", "train.evaluate_every is larger than steps: none was made")
@@ -30,7 +30,7 @@ def training_section(model: Path, metrics: Path, figures: Mapping[str, Any]) -> 
         "alarms": alarms if isinstance(alarms, Absent) else alarms.to_dict("records"),
         "best": best,
         "charts": _history_charts(history, fired) | _evaluation_charts(evaluations, fired, best),
-        "film": film_strip(model / "progress.npy", evaluations, best),
+        "film": film_strip(training / "progress.npy", evaluations, best),
     }
 
 

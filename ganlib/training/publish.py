@@ -1,50 +1,24 @@
-"""What a training leaves behind: both ends of it, the best and the last weights, and how it got there."""
+"""The model that a training is known by: the networks of one of its ends."""
 
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import pandas as pd
-import torch
+from ganlib.files import read_json, write_json
 
-from ganlib.files import rounded, write_json, write_table
-from ganlib.networks.weights import save_weights
-from ganlib.training.state import Training
-
-ALARM_COLUMNS = ["step", "alarm", "value", "advice"]
+AVERAGE = "_ema"
+"""Ends the names of moving averages."""
 
 
-def publish(
-    folder: Path, training: Training, configs: Mapping[str, dict[str, Any]], which: str, protocol: Mapping[str, Any]
-) -> None:
-    """Write all networks of both ends, the generator of one (`best` or `final`), curves, alarms, images and figures."""
-    assert training.best, "the last step evaluates"
-    for end, state in (("best", training.best), ("final", training.players.state())):
-        (folder / end).mkdir()
-        for kind, suffix in (("networks", ""), ("averages", "_ema")):
-            for name, weights in state[kind].items():
-                save_weights(folder / end, name + suffix, weights, configs[name])
-    for suffix in ("json", "safetensors"):
-        shutil.copy(folder / which / f"generator_ema.{suffix}", folder / f"generator.{suffix}")
-    tables = {
-        "history": pd.DataFrame(training.history),
-        "evaluations": pd.DataFrame(training.evaluations),
-        "alarms": pd.DataFrame(training.alarms, columns=ALARM_COLUMNS),
-    }
-    for name, table in tables.items():
-        write_table(folder / f"{name}.csv", table)
-    np.save(folder / "progress.npy", torch.stack(training.progress).numpy())
-    write_json(folder / "training.json", rounded(training_figures(training, which)) | dict(protocol))
+def publish(training: Path, folder: Path, checkpoint: str, ema: bool) -> int:
+    """Copy the networks of one end of a training, `best` or `final`, into a folder; return the end's step.
 
-
-def training_figures(training: Training, published: str) -> dict[str, Any]:
-    """Return the best and the last evaluation, and how far the end fell from the best."""
-    best, final = min(training.evaluations, key=lambda row: row["domain_fid_to_heldout"]), training.evaluations[-1]
-    names = "step", "domain_fid_to_heldout", "diversity_score", "valid"
-    figures = {f"{end}_{name}": row[name] for end, row in (("best", best), ("final", final)) for name in names}
-    if best["domain_fid_to_heldout"] > 0:
-        figures["final_over_best"] = final["domain_fid_to_heldout"] / best["domain_fid_to_heldout"]
-    figures |= {"alarms": len(training.alarms), "published": published, "restored": training.restored}
-    return {f"train_{name}": value for name, value in figures.items()}
+    Those that have a moving average are it or, without `ema`, the weights themselves.
+    """
+    step, end = read_json(training / "training.json")[f"train_{checkpoint}_step"], training / checkpoint
+    for name in sorted(path.stem for path in end.glob("*.json") if not path.stem.endswith(AVERAGE)):
+        averaged = name + AVERAGE
+        kept = averaged if ema and (end / f"{averaged}.json").is_file() else name
+        for suffix in ("json", "safetensors"):
+            shutil.copyfile(end / f"{kept}.{suffix}", folder / f"{name}.{suffix}")
+    write_json(folder / "published.json", {"published": checkpoint, "published_ema": ema, "published_step": step})
+    return step

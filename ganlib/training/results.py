@@ -1,0 +1,48 @@
+"""What a training leaves behind: both ends of it, the best and the last weights, and how it got there."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from ganlib.files import rounded, write_json, write_table
+from ganlib.networks.weights import save_weights
+from ganlib.training.publish import AVERAGE
+from ganlib.training.state import Training
+
+ALARM_COLUMNS = ["step", "alarm", "value", "advice"]
+
+
+def save_results(
+    folder: Path, training: Training, configs: Mapping[str, dict[str, Any]], protocol: Mapping[str, Any]
+) -> None:
+    """Write all networks of both ends, `best` and `final`, curves, alarms, images and figures."""
+    assert training.best, "the last step evaluates"
+    for end, state in (("best", training.best), ("final", training.players.state())):
+        (folder / end).mkdir()
+        for kind, suffix in (("networks", ""), ("averages", AVERAGE)):
+            for name, weights in state[kind].items():
+                save_weights(folder / end, name + suffix, weights, configs[name])
+    tables = {
+        "history": pd.DataFrame(training.history),
+        "evaluations": pd.DataFrame(training.evaluations),
+        "alarms": pd.DataFrame(training.alarms, columns=ALARM_COLUMNS),
+    }
+    for name, table in tables.items():
+        write_table(folder / f"{name}.csv", table)
+    np.save(folder / "progress.npy", torch.stack(training.progress).numpy())
+    write_json(folder / "training.json", rounded(training_figures(training)) | dict(protocol))
+
+
+def training_figures(training: Training) -> dict[str, Any]:
+    """Return the best and the last evaluation, and how far the end fell from the best."""
+    best, final = min(training.evaluations, key=lambda row: row["domain_fid_to_heldout"]), training.evaluations[-1]
+    names = "step", "domain_fid_to_heldout", "diversity_score", "valid"
+    figures = {f"{end}_{name}": row[name] for end, row in (("best", best), ("final", final)) for name in names}
+    if best["domain_fid_to_heldout"] > 0:
+        figures["final_over_best"] = final["domain_fid_to_heldout"] / best["domain_fid_to_heldout"]
+    figures |= {"alarms": len(training.alarms), "restored": training.restored}
+    return {f"train_{name}": value for name, value in figures.items()}

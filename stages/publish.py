@@ -1,0 +1,28 @@
+"""Publish one end of a training as the model."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ganlib.console import run
+from ganlib.params import load_params
+
+
+def main(
+    training: Annotated[Path, typer.Argument(help="Folder that train made.")],
+    out: Annotated[Path, typer.Option(help="Folder for the generator and its discriminator.")],
+) -> None:
+    """Take the best or the last weights; another choice costs no training."""
+    chosen = load_params().publish
+
+    from ganlib.files import whole_folder
+    from ganlib.training.publish import publish
+
+    with whole_folder(out) as folder:
+        step = publish(training, folder, chosen.checkpoint, chosen.ema)
+    print(f"Published: {chosen.checkpoint} weights, step {step}{', moving average' if chosen.ema else ''}")
+
+
+if __name__ == "__main__":
+    run(lambda: typer.run(main))
