@@ -139,11 +139,9 @@ def params_of(**changes: Any) -> Params:
 def flat(params: Params) -> SimpleNamespace:
     """Return the settings of a training by their last names."""
     values = params.model_dump()
-    return SimpleNamespace(
-        **{"betas": (0.5, 0.999), "g_steps": 1},
-        **{key: values[key] for key in ("lr", "batch_size", "steps")},
-        **values["data"] | values["model"] | values["loss"] | values["train"],
-    )
+    sections = values["data"] | values["model"] | values["loss"] | values["train"]
+    top = {key: values[key] for key in ("lr", "batch_size", "steps")}
+    return SimpleNamespace(**{"betas": (0.5, 0.999), "g_steps": 1} | sections | top)
 
 
 def start(params: Params) -> tuple[Training, tuple[Any, Any, Any]]:
