@@ -38,6 +38,7 @@ PLAIN = {
 """The simplest game; a case names what it adds."""
 TO_COME = {"betas", "g_steps"}
 SEEN = {"translation": 0.125, "cutout": 0.4, "colour": 0.8, "instance_noise": 0.3, "channels": 3}
+PENALISED = {"name": "wasserstein", "gradient_penalty": 10, "d_norm": "none"}
 CASES: dict[str, dict[str, Any]] = {
     **{name: {"name": name} for name in LOSSES},
     **{f"{name}, smooth and flipped": {"name": name, "real_label_low": 0.7, "label_flip": 0.3} for name in LOSSES},
@@ -46,8 +47,9 @@ CASES: dict[str, dict[str, Any]] = {
     "r1 at no step": {"r1": 2, "r1_every": 4},
     "r1 of what D sees": {"r1": 2, "r1_every": 2, **SEEN},
     "WGAN": {"name": "wasserstein", "weight_clip": 0.05},
-    "WGAN-GP": {"name": "wasserstein", "gradient_penalty": 10, "d_norm": "none"},
-    "WGAN-GP of what D sees": {"name": "wasserstein", "gradient_penalty": 10, "d_norm": "none", **SEEN},
+    "WGAN-GP": {**PENALISED},
+    "WGAN-GP of what D sees": {**PENALISED, **SEEN},
+    "WGAN-GP of a flat critic": {**PENALISED, "spectral_norm": True},
     "spectral norm": {"name": "hinge", "d_norm": "none", "spectral_norm": True},
     **{mode: {"conditional": mode} for mode in ("concat", "projection", "auxiliary")},
     "auxiliary of weight 3": {"conditional": "auxiliary", "auxiliary": 3, "channels": 3},
