@@ -114,17 +114,16 @@ def train(generator: Any, discriminator: Any, average: Any, steps: Sequence[Sequ
     g_adam = torch.optim.Adam(generator.parameters(), betas=how.betas)
     rows = []
     for step, draws in enumerate(steps, 1):
-        left = (how.steps - step + 1) / how.steps
-        lr = how.lr * (min(1, left / (1 - how.lr_decay_start)) if how.lr_decay_start < 1 else 1)
+        done, falls = step - 1, how.lr_decay_start * how.steps
+        lr = how.lr if done <= falls else how.lr * (how.steps - done) / (how.steps - falls)
         g_adam.param_groups[0]["lr"], d_adam.param_groups[0]["lr"] = lr, lr * how.d_lr_ratio
+        fakes, row = torch.empty(0), {}
         for one in draws[: how.d_steps]:
             fakes = generator(one.latents, one.fake_classes)
             real = seen(one.real_images, one, 0, how).requires_grad_()
             fake = seen(fakes.detach(), one, 1, how)
-            (real_logits, real_guess), (fake_logits, fake_guess) = (
-                discriminator(real, one.real_classes),
-                discriminator(fake, one.fake_classes),
-            )
+            real_logits, real_guess = discriminator(real, one.real_classes)
+            fake_logits, fake_guess = discriminator(fake, one.fake_classes)
             d_loss = loss = D_LOSSES[how.name](real_logits, fake_logits, one.targets)
             if how.conditional == "auxiliary":
                 told = cross_entropy(real_guess, one.real_classes) + cross_entropy(fake_guess, one.fake_classes)
@@ -137,6 +136,7 @@ def train(generator: Any, discriminator: Any, average: Any, steps: Sequence[Sequ
                 logits = discriminator(between, one.real_classes)[0]
                 slope = grad(logits.sum(), between, create_graph=True)[0].flatten(1).norm(dim=1)
                 loss = loss + how.gradient_penalty * (slope - 1).square().mean()
+            row |= {"d_loss": d_loss, "d_real": real_logits.sigmoid(), "d_fake": fake_logits.sigmoid()}
             descend(d_adam, discriminator, loss)
             for weight in discriminator.parameters() if how.weight_clip else []:
                 weight.data.clamp_(-how.weight_clip, how.weight_clip)
@@ -146,15 +146,14 @@ def train(generator: Any, discriminator: Any, average: Any, steps: Sequence[Sequ
             g_loss = loss = G_LOSSES[how.name](logits)
             if how.conditional == "auxiliary":
                 loss = loss + how.auxiliary * cross_entropy(guess, one.fake_classes)
+            row |= {"g_loss": g_loss, "d_fake_after": logits.sigmoid()}
             descend(g_adam, generator, loss)
         kept = 2 ** (-how.batch_size / how.ema_halflife) if how.ema_halflife else 0
         current = generator.state_dict()
         for name, value in average.state_dict().items():
             learned = name in dict(generator.named_parameters())
             value.copy_(kept * value + (1 - kept) * current[name] if learned else current[name])
-        told = {"d_real": real_logits.sigmoid(), "d_fake": fake_logits.sigmoid(), "d_fake_after": logits.sigmoid()}
-        told |= {"d_loss": d_loss, "g_loss": g_loss}
-        rows.append({name: value.mean().item() for name, value in told.items()})
+        rows.append({name: value.mean().item() for name, value in row.items()})
     return rows
 
 
