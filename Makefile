@@ -2,7 +2,7 @@
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: repro test lint bench
+.PHONY: repro test lint bench mutants
 
 repro: .venv/installed
 	@python -m stages.params check
@@ -20,6 +20,9 @@ bench: .venv/installed
 	python -m benchmarks.step
 	python -m benchmarks.images
 	python -m benchmarks.prepare
+
+mutants: .venv/installed
+	python -m tests.mutants
 
 .venv/installed: requirements.txt
 	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or later is needed: make PYTHON=python3.12 ...")'
