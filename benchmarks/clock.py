@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 import torch
 
-from ganlib.precision import wake_expm1
-from ganlib.seeding import pin_arithmetic
+from ganlib.core.precision import wake_expm1
+from ganlib.core.seeding import pin_arithmetic
 
 PASSES = 5
 ATTEMPTS = 4

@@ -19,12 +19,12 @@ from PIL import Image
 from scipy.linalg import sqrtm
 
 from benchmarks.clock import seconds
-from ganlib.metrics.features import Extractor, describe_images
+from ganlib.core.seeding import pin_arithmetic
+from ganlib.evaluation.extractors import Extractor, describe_images
+from ganlib.evaluation.summary import evaluate, heldout_figures
+from ganlib.features.judge import Judge
 from ganlib.metrics.frechet import frechet_distance
 from ganlib.metrics.reference import build_reference
-from ganlib.metrics.summary import evaluate, heldout_figures
-from ganlib.networks.judge import Judge
-from ganlib.seeding import pin_arithmetic
 from tests.inception_weights import PYTORCH_FID, write_random_weights
 
 THREADS = 2

@@ -14,13 +14,13 @@ from torchvision.utils import save_image
 from benchmarks import example
 from benchmarks.clock import Comparison, Work, compare
 from benchmarks.step import CASES, CPU, WIDTH, example_side, our_side
-from ganlib.images import to_unit_range
-from ganlib.latent import draw_latents
-from ganlib.metrics.judging import judge_images
+from ganlib.core.images import to_unit_range
+from ganlib.core.seeding import pin_arithmetic
+from ganlib.features.judge import Judge
+from ganlib.features.judging import judge_images
+from ganlib.functional.latents import draw_latents
 from ganlib.networks.dcgan import Generator
-from ganlib.networks.judge import Judge
-from ganlib.sampling import generate
-from ganlib.seeding import pin_arithmetic
+from ganlib.networks.sampling import generate
 
 CASE = CASES[0]
 GENERATED = 3_000

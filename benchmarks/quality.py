@@ -15,16 +15,16 @@ import typer
 
 from benchmarks import example
 from benchmarks.step import CPU, Case, Side, example_side, our_side
-from ganlib.datasets.packed import read_split
-from ganlib.files import read_json
-from ganlib.images import to_unit_range
-from ganlib.latent import draw_latents
-from ganlib.metrics.judging import judge_images
+from ganlib.core.files import read_json
+from ganlib.core.images import to_unit_range
+from ganlib.core.packed import read_split
+from ganlib.core.seeding import pin_arithmetic
+from ganlib.evaluation.summary import Figures, evaluate
+from ganlib.features.judge import load_judge
+from ganlib.features.judging import judge_images
+from ganlib.functional.latents import draw_latents
 from ganlib.metrics.reference import load_reference
-from ganlib.metrics.summary import Figures, evaluate
-from ganlib.networks.judge import load_judge
-from ganlib.sampling import generate
-from ganlib.seeding import pin_arithmetic
+from ganlib.networks.sampling import generate
 from ganlib.training.game import BatchOrder
 
 GENERATED = 5_000

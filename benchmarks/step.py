@@ -11,15 +11,15 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import example
 from benchmarks.clock import Work, compare, seconds
+from ganlib.core.memory import keep_freed_memory
+from ganlib.core.precision import prepare_arithmetic
+from ganlib.core.seeding import pin_arithmetic
+from ganlib.functional.latents import draw_latents
+from ganlib.functional.losses import LOSSES, Targets
 from ganlib.games import gan
 from ganlib.games.gan import Recipe, draw_batch
-from ganlib.latent import draw_latents
-from ganlib.losses import LOSSES, Targets
-from ganlib.memory import keep_freed_memory
 from ganlib.networks.blocks import first_size, layer_widths
 from ganlib.networks.dcgan import Discriminator, Generator
-from ganlib.precision import prepare_arithmetic
-from ganlib.seeding import pin_arithmetic
 from ganlib.training.game import build_players
 from ganlib.training.graph import GraphedStep
 

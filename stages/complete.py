@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from ganlib.console import run
-from ganlib.params import given_path, load_params
+from ganlib.core.console import run
+from ganlib.core.params import given_path, load_params
 
 SHOWN = 10
 """Images in the picture."""
@@ -25,17 +25,17 @@ def main(
     import torch
     from tqdm import tqdm
 
-    from ganlib.completion import compare_completions, complete, completion_figures
+    from ganlib.core.files import rounded, whole_file, whole_folder, write_json
+    from ganlib.core.images import to_unit_range
+    from ganlib.core.packed import read_meta, read_split
+    from ganlib.core.seeding import pin_arithmetic, random_generator, resolve_device
     from ganlib.datasets.decode import Recipe
-    from ganlib.datasets.packed import read_meta, read_split
     from ganlib.datasets.plain import read_with_recipe
-    from ganlib.files import rounded, whole_file, whole_folder, write_json
-    from ganlib.images import to_unit_range
-    from ganlib.losses import LOSSES
-    from ganlib.masks import make_mask, read_masks
+    from ganlib.functional.losses import LOSSES
+    from ganlib.looking.completion import compare_completions, complete, completion_figures
+    from ganlib.looking.masks import make_mask, read_masks
+    from ganlib.looking.pictures import labelled_rows
     from ganlib.networks.families import load_discriminator, load_generator
-    from ganlib.pictures import labelled_rows
-    from ganlib.seeding import pin_arithmetic, random_generator, resolve_device
 
     pin_arithmetic(params.threads)
     device, settings = resolve_device(params.device), params.complete

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from ganlib.console import run
-from ganlib.params import given_path, load_params
+from ganlib.core.console import run
+from ganlib.core.params import given_path, load_params
 
 app = typer.Typer(help=__doc__)
 
@@ -34,10 +34,11 @@ def samples(
     params = load_params()
     import numpy as np
 
-    from ganlib.distributed import rank
-    from ganlib.files import read_json, read_table, rounded, whole_file, write_json, write_table
-    from ganlib.launch import joined, processes_here, relaunched
-    from ganlib.metrics.features import (
+    from ganlib.core.distributed import rank
+    from ganlib.core.files import read_json, read_table, rounded, whole_file, write_json, write_table
+    from ganlib.core.launch import joined, processes_here, relaunched
+    from ganlib.core.seeding import pin_arithmetic, random_generator, resolve_device
+    from ganlib.evaluation.extractors import (
         check_images,
         check_protocol,
         describe_images,
@@ -45,13 +46,12 @@ def samples(
         notes_on,
         notes_on_judge,
     )
-    from ganlib.metrics.judging import asked_and_judged
-    from ganlib.metrics.order import content_order
+    from ganlib.evaluation.order import content_order
+    from ganlib.evaluation.repetition import in_order_given
+    from ganlib.evaluation.summary import evaluate
+    from ganlib.features.judge import check_judge, load_judge
+    from ganlib.features.judging import asked_and_judged
     from ganlib.metrics.reference import load_reference
-    from ganlib.metrics.repetition import in_order_given
-    from ganlib.metrics.summary import evaluate
-    from ganlib.networks.judge import check_judge, load_judge
-    from ganlib.seeding import pin_arithmetic, random_generator, resolve_device
 
     device = resolve_device(params.device)
     processes = processes_here(params.train.distributed, device)
@@ -117,12 +117,12 @@ def folders(
     """Compare any two sets of images; print a figure a line."""
     import numpy as np
 
+    from ganlib.core.files import rounded
+    from ganlib.core.seeding import pin_arithmetic, random_generator, resolve_device
     from ganlib.datasets.plain import read_images
-    from ganlib.files import rounded
-    from ganlib.metrics.features import check_images, check_same_shape, describe_images, load_extractor, notes_on
-    from ganlib.metrics.plain import Settings, compare_sets
-    from ganlib.networks.judge import ROTATIONS, check_judge
-    from ganlib.seeding import pin_arithmetic, random_generator, resolve_device
+    from ganlib.evaluation.extractors import check_images, check_same_shape, describe_images, load_extractor, notes_on
+    from ganlib.evaluation.plain import Settings, compare_sets
+    from ganlib.features.judge import ROTATIONS, check_judge
 
     pin_arithmetic(threads)
     where = resolve_device(device)

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from ganlib.console import run
-from ganlib.params import load_params
+from ganlib.core.console import run
+from ganlib.core.params import load_params
 
 
 def main(
@@ -26,14 +26,21 @@ def main(
     import numpy as np
     import torch
 
-    from ganlib.datasets.packed import read_split
-    from ganlib.exploration import SHRUNK, class_arithmetic, draw_pictures, nearest_training_images, paint, paint_walks
-    from ganlib.files import whole_folder, write_json
-    from ganlib.latent import draw_latents
+    from ganlib.core.files import whole_folder, write_json
+    from ganlib.core.packed import read_split
+    from ganlib.core.seeding import pin_arithmetic, random_generator, resolve_device
+    from ganlib.features.judge import check_judge, load_judge
+    from ganlib.functional.latents import draw_latents
+    from ganlib.looking.exploration import (
+        SHRUNK,
+        class_arithmetic,
+        draw_pictures,
+        nearest_training_images,
+        paint,
+        paint_walks,
+    )
+    from ganlib.looking.pictures import save_animation
     from ganlib.networks.families import load_generator
-    from ganlib.networks.judge import check_judge, load_judge
-    from ganlib.pictures import save_animation
-    from ganlib.seeding import pin_arithmetic, random_generator, resolve_device
 
     pin_arithmetic(params.threads)
     device, settings = resolve_device(params.device), params.explore

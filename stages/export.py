@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ganlib.console import run
+from ganlib.core.console import run
 
 
 def main(
@@ -13,7 +13,7 @@ def main(
     out: Annotated[Path, typer.Option(help="ONNX file to write.")],
 ) -> None:
     """Export a generator: latents, and labels if it is conditional, to images in [-1, 1]."""
-    from ganlib.networks.export import export_onnx
+    from ganlib.looking.export import export_onnx
 
     export_onnx(model, out)
 

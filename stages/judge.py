@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from ganlib.console import run
-from ganlib.params import load_params
+from ganlib.core.console import run
+from ganlib.core.params import load_params
 
 
 def main(
@@ -18,12 +18,12 @@ def main(
     import torch
     from tqdm import tqdm
 
-    from ganlib.datasets.packed import read_meta, read_split
-    from ganlib.files import whole_folder
-    from ganlib.networks.judge import ROTATIONS, Judge, four_rotations
-    from ganlib.networks.weights import save_network
-    from ganlib.seeding import pin_arithmetic, resolve_device, seeded_weights
-    from ganlib.training.judge import train_judge
+    from ganlib.core.files import whole_folder
+    from ganlib.core.packed import read_meta, read_split
+    from ganlib.core.seeding import pin_arithmetic, resolve_device, seeded_weights
+    from ganlib.core.weights import save_network
+    from ganlib.features.judge import ROTATIONS, Judge, four_rotations
+    from ganlib.features.training import train_judge
 
     pin_arithmetic(params.threads)
     device = resolve_device(params.device)

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from ganlib.console import run
-from ganlib.files import whole_file
-from ganlib.schema import Params
+from ganlib.core.console import run
+from ganlib.core.files import whole_file
+from ganlib.core.schema import Params
 
 app = typer.Typer(help=__doc__)
 

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from ganlib.console import run
-from ganlib.params import given_path, load_params
+from ganlib.core.console import run
+from ganlib.core.params import given_path, load_params
 
 SHOWN = 64
 """Images on the contact sheet."""
@@ -23,13 +23,13 @@ def main(
     import numpy as np
     from tqdm import tqdm
 
+    from ganlib.core.files import whole_file, whole_folder, write_json
+    from ganlib.core.images import grid_image
+    from ganlib.core.packed import read_split
     from ganlib.datasets.decode import Recipe
     from ganlib.datasets.examples import Place
     from ganlib.datasets.pack import describe, pack
-    from ganlib.datasets.packed import read_split
     from ganlib.datasets.sources import open_source
-    from ganlib.files import whole_file, whole_folder, write_json
-    from ganlib.images import grid_image
 
     recipe = Recipe(data.image_size, data.channels, data.resize, data.background)
     with whole_folder(out) as folder:

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from ganlib.console import run
-from ganlib.params import load_params
+from ganlib.core.console import run
+from ganlib.core.params import load_params
 
 
 def main(
@@ -16,7 +16,7 @@ def main(
     """Take the best or the last weights; another choice costs no training."""
     chosen = load_params().publish
 
-    from ganlib.files import whole_folder
+    from ganlib.core.files import whole_folder
     from ganlib.training.publish import publish
 
     with whole_folder(out) as folder:

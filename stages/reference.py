@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from ganlib.console import run
-from ganlib.params import given_path, load_params
+from ganlib.core.console import run
+from ganlib.core.params import given_path, load_params
 
 
 def main(
@@ -19,16 +19,16 @@ def main(
     params = load_params()
     import numpy as np
 
-    from ganlib.datasets.packed import read_meta, read_split
-    from ganlib.distributed import rank
-    from ganlib.files import rounded, whole_folder, write_json, write_table
-    from ganlib.launch import joined, processes_here, relaunched
-    from ganlib.metrics.features import check_images, describe_images, load_extractor
-    from ganlib.metrics.judging import asked_and_judged, judge_confusion
+    from ganlib.core.distributed import rank
+    from ganlib.core.files import rounded, whole_folder, write_json, write_table
+    from ganlib.core.launch import joined, processes_here, relaunched
+    from ganlib.core.packed import read_meta, read_split
+    from ganlib.core.seeding import pin_arithmetic, random_generator, resolve_device
+    from ganlib.evaluation.extractors import check_images, describe_images, load_extractor
+    from ganlib.evaluation.summary import heldout_figures
+    from ganlib.features.judge import check_judge, load_judge
+    from ganlib.features.judging import asked_and_judged, judge_confusion
     from ganlib.metrics.reference import build_reference, save_reference
-    from ganlib.metrics.summary import heldout_figures
-    from ganlib.networks.judge import check_judge, load_judge
-    from ganlib.seeding import pin_arithmetic, random_generator, resolve_device
 
     device = resolve_device(params.device)
     processes = processes_here(params.train.distributed, device)

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from ganlib.console import run
-from ganlib.params import load_params
+from ganlib.core.console import run
+from ganlib.core.params import load_params
 
 app = typer.Typer(help=__doc__)
 
@@ -28,7 +28,7 @@ def page(
     """Put images, figures, curves and parameters on one page, and print the headline."""
     params = load_params()
 
-    from ganlib.files import whole_file
+    from ganlib.core.files import whole_file
     from ganlib.report.page import page_sections
     from ganlib.report.parts import render
 
@@ -57,7 +57,7 @@ def compare(
     out: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("report/compare.html"),
 ) -> None:
     """Set several runs side by side; only figures of one protocol are ranked."""
-    from ganlib.files import whole_file
+    from ganlib.core.files import whole_file
     from ganlib.report.comparison import comparison_sections
     from ganlib.report.parts import render
     from ganlib.report.revisions import read_run

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from ganlib.console import run
-from ganlib.params import check_count, load_params
+from ganlib.core.console import run
+from ganlib.core.params import check_count, load_params
 
 
 def main(
@@ -19,16 +19,16 @@ def main(
     import numpy as np
     import torch
 
-    from ganlib.distributed import rank
-    from ganlib.files import whole_file, whole_folder
-    from ganlib.latent import draw_classes, draw_latents, grid_classes
-    from ganlib.launch import joined, processes_here, relaunched
+    from ganlib.core.distributed import rank
+    from ganlib.core.files import whole_file, whole_folder
+    from ganlib.core.launch import joined, processes_here, relaunched
+    from ganlib.core.precision import prepare_arithmetic
+    from ganlib.core.seeding import pin_arithmetic, random_generator, resolve_device
+    from ganlib.functional.latents import draw_classes, draw_latents, grid_classes
+    from ganlib.looking.pictures import grid as draw_grid
+    from ganlib.looking.pictures import write_pngs, write_zip
     from ganlib.networks.families import load_generator
-    from ganlib.pictures import grid as draw_grid
-    from ganlib.pictures import write_pngs, write_zip
-    from ganlib.precision import prepare_arithmetic
-    from ganlib.sampling import generate
-    from ganlib.seeding import pin_arithmetic, random_generator, resolve_device
+    from ganlib.networks.sampling import generate
 
     device = resolve_device(params.device)
     processes, bf16 = processes_here(params.train.distributed, device), params.sample.precision == "bf16"

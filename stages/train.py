@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from ganlib.console import run
-from ganlib.params import load_params
-from ganlib.schema import TrainParams
+from ganlib.core.console import run
+from ganlib.core.params import load_params
+from ganlib.core.schema import TrainParams
 
 DEPENDS_ON: Any = {
     **dict.fromkeys(("seed", "lr", "batch_size", "steps", "threads", "device", "game", "model", "loss"), True),
@@ -35,13 +35,13 @@ def main(
     params = load_params()
     from tqdm import tqdm
 
-    from ganlib.distributed import check_alike, from_first, rank
-    from ganlib.files import sha256_of, whole_folder
-    from ganlib.launch import joined, relaunched
-    from ganlib.memory import keep_freed_memory
+    from ganlib.core.distributed import check_alike, from_first, rank
+    from ganlib.core.files import sha256_of, whole_folder
+    from ganlib.core.launch import joined, relaunched
+    from ganlib.core.memory import keep_freed_memory
+    from ganlib.core.precision import precision_of, prepare_arithmetic
+    from ganlib.core.seeding import pin_arithmetic, resolve_device, seeded_weights
     from ganlib.networks.sync_norm import synchronise
-    from ganlib.precision import precision_of, prepare_arithmetic
-    from ganlib.seeding import pin_arithmetic, resolve_device, seeded_weights
     from ganlib.training.checkpoint import checkpoint_folder, checkpoint_key, load_latest_checkpoint, save_checkpoint
     from ganlib.training.game import build_players, game_of
     from ganlib.training.inputs import load_inputs

@@ -11,13 +11,13 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 from sklearn.datasets import load_digits
 
+from ganlib.core.seeding import seeded_weights
+from ganlib.evaluation.extractors import Extractor, content_order, describe_images
+from ganlib.evaluation.summary import Figures, evaluate, heldout_figures
+from ganlib.features.judge import ROTATIONS, Judge, four_rotations
+from ganlib.features.training import train_judge
 from ganlib.metrics.diversity import Labelled
-from ganlib.metrics.features import Extractor, content_order, describe_images
 from ganlib.metrics.reference import Reference, build_reference
-from ganlib.metrics.summary import Figures, evaluate, heldout_figures
-from ganlib.networks.judge import ROTATIONS, Judge, four_rotations
-from ganlib.seeding import seeded_weights
-from ganlib.training.judge import train_judge
 
 CPU = torch.device("cpu")
 SIZE = 32

@@ -6,9 +6,9 @@ import torch
 from numpy.typing import NDArray
 from scipy.spatial.distance import pdist, squareform
 
+from ganlib.evaluation.kernel import kernel_distance, mmd
 from ganlib.metrics.diversity import vendi_score
 from ganlib.metrics.frechet import frechet_distance
-from ganlib.metrics.kernel import kernel_distance, mmd
 from ganlib.metrics.manifold import compare, coverage, density, neighbour_distances, precision, recall
 from tests.digits import GENERATORS, describe
 

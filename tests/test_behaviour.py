@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from ganlib.files import rounded
+from ganlib.core.files import rounded
 from tests.digits import (
     GENERATORS,
     NAMES,
@@ -24,7 +24,7 @@ BY_SCORE = ["held-out", "blurred", "3 classes missing", "100 images repeated", "
 
 
 def test_the_judge_of_digits_is_good():
-    from ganlib.metrics.judging import judge_confusion
+    from ganlib.features.judging import judge_confusion
     from tests.digits import CPU
 
     asked, judged = judge_confusion(judge_of_digits(), halves()[1].images, halves()[1].labels, CPU)
@@ -164,7 +164,7 @@ def test_the_order_of_images_changes_no_byte(labelled: bool):
 
 
 def test_the_batch_size_changes_no_figure(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("ganlib.metrics.judging.BATCH_SIZE", 77)
+    monkeypatch.setattr("ganlib.features.judging.BATCH_SIZE", 77)
     figures = figures_of_images(GENERATORS["shifted by 3 px"]())
     assert figures == pytest.approx(figures_of("shifted by 3 px"), rel=1e-4)
 

@@ -8,7 +8,14 @@ import pytest
 import torch
 from PIL import Image
 
-from ganlib.completion import (
+from ganlib.core.errors import UserError
+from ganlib.core.images import to_pixels, to_unit_range
+from ganlib.core.schema import MASKS, CompleteParams
+from ganlib.core.seeding import random_generator
+from ganlib.datasets.decode import Recipe
+from ganlib.datasets.plain import read_with_recipe
+from ganlib.functional.losses import LOSSES
+from ganlib.looking.completion import (
     compare_completions,
     complete,
     completion_figures,
@@ -17,15 +24,8 @@ from ganlib.completion import (
     hidden_psnr,
     search_latents,
 )
-from ganlib.datasets.decode import Recipe
-from ganlib.datasets.plain import read_with_recipe
-from ganlib.errors import UserError
-from ganlib.images import to_pixels, to_unit_range
-from ganlib.losses import LOSSES
-from ganlib.masks import Mask, blend, make_mask, observe, read_masks
+from ganlib.looking.masks import Mask, blend, make_mask, observe, read_masks
 from ganlib.networks.dcgan import Discriminator, Generator
-from ganlib.schema import MASKS, CompleteParams
-from ganlib.seeding import random_generator
 from tests.pictures import encoded, pets, picture, tree
 
 SIZE = 16

@@ -8,13 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from ganlib.datasets.packed import read_split
-from ganlib.errors import UserError
-from ganlib.files import read_json, read_table, write_json
+from ganlib.core.errors import UserError
+from ganlib.core.files import read_json, read_table, write_json
+from ganlib.core.packed import read_split
+from ganlib.core.params import check_classes
+from ganlib.core.seeding import seeded_weights
+from ganlib.core.weights import save_network
+from ganlib.functional.latents import draw_classes, grid_classes
+from ganlib.functional.losses import LOSSES, class_loss
 from ganlib.games import gan
 from ganlib.games.gan import Batch
-from ganlib.latent import draw_classes, grid_classes
-from ganlib.losses import LOSSES, class_loss
 from ganlib.networks.families import (
     FAMILIES,
     build_discriminator,
@@ -23,10 +26,7 @@ from ganlib.networks.families import (
     generator_config,
     load_generator,
 )
-from ganlib.networks.weights import save_network
-from ganlib.params import check_classes
-from ganlib.sampling import generate
-from ganlib.seeding import seeded_weights
+from ganlib.networks.sampling import generate
 from ganlib.training import loop
 from ganlib.training.game import Players, build_players
 from ganlib.training.state import start_training

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ganlib.core.schema import DataParams
 from ganlib.datasets.decode import MAX_BYTES, RESIZES, Recipe, UnusableError, prepare_chunk, prepare_example
 from ganlib.datasets.examples import Example, Rejected
-from ganlib.schema import DataParams
 from tests.pictures import RECIPE, encoded, picture, png_header, prepared
 
 PNG = encoded(picture(0))

@@ -13,13 +13,13 @@ import pytest
 import torch
 from torch import multiprocessing
 
-from ganlib.errors import UserError
+from ganlib.core.errors import UserError
+from ganlib.core.launch import joined
+from ganlib.core.seeding import seeded_weights
+from ganlib.functional.latents import draw_latents
 from ganlib.games import gan
-from ganlib.latent import draw_latents
-from ganlib.launch import joined
 from ganlib.networks.families import build_discriminator, build_generator, discriminator_config, generator_config
 from ganlib.networks.sync_norm import synchronise
-from ganlib.seeding import seeded_weights
 from ganlib.training.game import build_players
 from ganlib.training.loop import own_part
 from tests.conftest import ROOT, edit_params

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from ganlib.core.errors import UserError
 from ganlib.datasets import downloads
 from ganlib.datasets.downloads import fetch
-from ganlib.errors import UserError
 
 CONTENT = bytes(range(256)) * 2000
 SHA256 = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"

@@ -8,13 +8,13 @@ import torch
 from PIL import Image
 from scipy.stats import kstest
 
-from ganlib.exploration import Arithmetic, Images, class_arithmetic, nearest_training_images, paint, paint_walks
+from ganlib.core.schema import ExploreParams
+from ganlib.core.seeding import random_generator
+from ganlib.looking.exploration import Arithmetic, Images, class_arithmetic, nearest_training_images, paint, paint_walks
+from ganlib.looking.pictures import labelled_rows, save_animation
+from ganlib.looking.walks import class_means, combine, interpolate, loop, plane
 from ganlib.metrics.manifold import nearest_neighbours
 from ganlib.networks.dcgan import Generator
-from ganlib.pictures import labelled_rows, save_animation
-from ganlib.schema import ExploreParams
-from ganlib.seeding import random_generator
-from ganlib.walks import class_means, combine, interpolate, loop, plane
 from tests.digits import CPU, SIZE, halves, judge_of_digits
 
 KINDS = ["normal", "uniform"]

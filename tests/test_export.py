@@ -10,11 +10,11 @@ import onnxruntime
 import pytest
 import torch
 
-from ganlib.files import read_json, sha256_of
-from ganlib.latent import draw_classes, draw_latents
-from ganlib.networks.export import export_onnx
+from ganlib.core.files import read_json, sha256_of
+from ganlib.core.weights import save_network
+from ganlib.functional.latents import draw_classes, draw_latents
+from ganlib.looking.export import export_onnx
 from ganlib.networks.families import build_generator, generator_config, load_generator
-from ganlib.networks.weights import save_network
 from tests.conftest import ROOT, run
 from tests.test_training import settings
 

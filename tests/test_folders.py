@@ -14,13 +14,13 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from ganlib.core.errors import UserError
+from ganlib.core.weights import save_network
 from ganlib.datasets.plain import read_images
-from ganlib.errors import UserError
-from ganlib.metrics.features import check_images, check_same_shape
-from ganlib.metrics.judging import judge_confusion
-from ganlib.networks.inception import PUBLISHED, find_weights, load_inception
-from ganlib.networks.judge import ROTATIONS, check_judge, four_rotations
-from ganlib.networks.weights import save_network
+from ganlib.evaluation.extractors import check_images, check_same_shape
+from ganlib.evaluation.inception import PUBLISHED, find_weights, load_inception
+from ganlib.features.judge import ROTATIONS, check_judge, four_rotations
+from ganlib.features.judging import judge_confusion
 from tests.conftest import ROOT, run
 from tests.digits import CPU, GENERATORS, NAMES, SIZE, halves, judge_of_digits
 from tests.inception_weights import run_pytorch_fid, write_random_weights
@@ -81,19 +81,19 @@ def test_fid_is_that_of_pytorch_fid(tmp_path: Path):
 
 @pytest.mark.slow
 def test_grey_images_are_replicated_and_batches_do_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    from ganlib.metrics.features import inception_features
+    from ganlib.evaluation.extractors import inception_features
 
     write_random_weights(tmp_path / "weights.pth")
     network = load_inception(tmp_path / "weights.pth")
     grey = colours(7, 1)[:, :1]
     features = inception_features(network, grey, CPU)
     assert features.shape == (7, 2048) and not network.training
-    monkeypatch.setattr("ganlib.metrics.features.INCEPTION_BATCH_SIZE", 3)
+    monkeypatch.setattr("ganlib.evaluation.extractors.INCEPTION_BATCH_SIZE", 3)
     assert np.allclose(inception_features(network, grey.repeat(3, 1), CPU), features, rtol=1e-4, atol=1e-5)
 
 
 def test_two_images_suffice_for_distances():
-    from ganlib.metrics.plain import Settings, compare_sets
+    from ganlib.evaluation.plain import Settings, compare_sets
     from tests.digits import describe
 
     settings = Settings(neighbours=5, bins=10, draws=1, subsets=2)

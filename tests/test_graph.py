@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 import torch
 
+from ganlib.core.precision import bf16_slowdown, emulation_warning, has_bf16, precision_of, prepare_arithmetic
+from ganlib.core.seeding import pin_arithmetic, seeded_weights
+from ganlib.functional.latents import draw_latents
 from ganlib.games import gan
 from ganlib.games.gan import Batch, draw_batch
-from ganlib.latent import draw_latents
 from ganlib.networks.dcgan import Discriminator, Generator
-from ganlib.precision import bf16_slowdown, emulation_warning, has_bf16, precision_of, prepare_arithmetic
-from ganlib.seeding import pin_arithmetic, seeded_weights
 from ganlib.training.game import Players, build_players
 from ganlib.training.graph import GraphedStep
 from ganlib.training.loop import set_lr

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from ganlib.evaluation.matched import Mean, matched_figures, mean_figures, ratio_figures
+from ganlib.evaluation.plain import Settings, compare_sets
+from ganlib.evaluation.summary import Figures
 from ganlib.metrics.diversity import Labelled
-from ganlib.metrics.matched import Mean, matched_figures, mean_figures, ratio_figures
-from ganlib.metrics.plain import Settings, compare_sets
 from ganlib.metrics.reference import Reference, build_reference
-from ganlib.metrics.summary import Figures
 
 TRAIN, HELDOUT = 1444, 353
 RATIOS = ("fid_over_floor", "coverage_over_heldout")

@@ -4,7 +4,10 @@ import torch
 from numpy.typing import NDArray
 from scipy.linalg import sqrtm
 
-from ganlib.errors import UserError
+from ganlib.core.errors import UserError
+from ganlib.evaluation.intervals import half_sample_interval, share_interval
+from ganlib.evaluation.kernel import kernel_distance
+from ganlib.evaluation.repetition import nearest_pairs, support_size, unique_fraction
 from ganlib.metrics.diversity import (
     Labelled,
     class_overlap,
@@ -15,8 +18,6 @@ from ganlib.metrics.diversity import (
     vendi_score,
 )
 from ganlib.metrics.frechet import fit_gaussian, frechet_distance, frechet_infinity, gaussian_distance
-from ganlib.metrics.intervals import half_sample_interval, share_interval
-from ganlib.metrics.kernel import kernel_distance
 from ganlib.metrics.manifold import (
     compare,
     coverage,
@@ -27,7 +28,6 @@ from ganlib.metrics.manifold import (
     recall,
     squared_distances,
 )
-from ganlib.metrics.repetition import nearest_pairs, support_size, unique_fraction
 
 
 def exact_gaussian(covariance: NDArray[np.float64], mean: float, seed: int, count: int = 400) -> NDArray[np.float64]:
@@ -228,22 +228,22 @@ def test_a_class_with_few_generated_images_is_not_diverse():
 
 
 def test_judge_features_do_not_depend_on_the_batch(monkeypatch: pytest.MonkeyPatch):
-    from ganlib.metrics.judging import judge_images
-    from ganlib.networks.judge import Judge
+    from ganlib.features.judge import Judge
+    from ganlib.features.judging import judge_images
 
     torch.manual_seed(0)
     judge = Judge(image_size=16, channels=1, class_names=["a", "b", "c"]).eval()
     images = np.random.default_rng(0).integers(0, 256, (50, 1, 16, 16), dtype=np.uint8)
     whole = judge_images(judge, images, torch.device("cpu"))
-    monkeypatch.setattr("ganlib.metrics.judging.BATCH_SIZE", 7)
+    monkeypatch.setattr("ganlib.features.judging.BATCH_SIZE", 7)
     blocks = judge_images(judge, images, torch.device("cpu"))
     assert np.allclose(whole.features, blocks.features, atol=1e-5)
     assert np.array_equal(whole.classes, blocks.classes)
 
 
 def test_judge_features_do_not_depend_on_how_the_images_lie_in_memory():
-    from ganlib.metrics.judging import judge_images
-    from ganlib.networks.judge import Judge
+    from ganlib.features.judge import Judge
+    from ganlib.features.judging import judge_images
 
     torch.manual_seed(0)
     judge = Judge(image_size=16, channels=3, class_names=["a", "b", "c"]).eval()

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ganlib.errors import UserError
-from ganlib.files import read_json, read_table, write_table
-from ganlib.params import load_params
+from ganlib.core.errors import UserError
+from ganlib.core.files import read_json, read_table, write_table
+from ganlib.core.params import load_params
 from ganlib.report.comparison import comparison_sections
 from ganlib.report.parts import render
 from ganlib.report.revisions import read_run

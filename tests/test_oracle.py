@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import nn
 
+from ganlib.core.images import to_unit_range
+from ganlib.core.schema import Params
+from ganlib.functional.losses import LOSSES
 from ganlib.games import gan
 from ganlib.games.gan import FAKE, JUDGED, REAL, Batch
-from ganlib.images import to_unit_range
-from ganlib.losses import LOSSES
 from ganlib.networks.families import build_discriminator, build_generator, discriminator_config, generator_config
-from ganlib.schema import Params
 from ganlib.training import loop
 from ganlib.training.game import build_players
 from ganlib.training.loop import stepper

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ganlib.core.errors import UserError
+from ganlib.core.packed import SPLITS, ImageWriter, read_split
 from ganlib.datasets.examples import Example, Rejected, Source
-from ganlib.datasets.packed import SPLITS, ImageWriter, read_split
 from ganlib.datasets.sources import choose_classes
 from ganlib.datasets.trees import tree_source
-from ganlib.errors import UserError
 from tests.pictures import encoded, packed_into, pets, picture, tree
 
 

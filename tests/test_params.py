@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from ganlib.errors import UserError
-from ganlib.params import load_params
-from ganlib.schema import Params
+from ganlib.core.errors import UserError
+from ganlib.core.params import load_params
+from ganlib.core.schema import Params
 from tests.conftest import ROOT, edit_params, run
 
 STAGES = ["prepare", "judge", "reference", "train", "publish", "sample", "evaluate", "explore", "complete", "report"]

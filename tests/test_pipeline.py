@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ganlib.files import read_json
+from ganlib.core.files import read_json
 from tests.conftest import edit_params, run
 
 pytestmark = pytest.mark.slow

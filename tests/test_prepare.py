@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from ganlib.datasets.packed import SPLITS
-from ganlib.errors import UserError
-from ganlib.files import read_json
+from ganlib.core.errors import UserError
+from ganlib.core.files import read_json
+from ganlib.core.packed import SPLITS
 from stages.prepare import main
 from tests.conftest import ROOT, edit_params, run
 from tests.pictures import encoded, pets, picture, tree

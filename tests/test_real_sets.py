@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ganlib.files import read_json
+from ganlib.core.files import read_json
 from stages.prepare import main
 from tests.conftest import ROOT
 from tests.test_prepare import write_params

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from ganlib.errors import UserError
+from ganlib.core.errors import UserError
 from ganlib.report.comparison import comparison_sections
 from ganlib.report.figures import KINDS, best_of, protocol_groups, unlike_protocols
 from ganlib.report.parts import render

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from ganlib.files import write_table
-from ganlib.params import load_params
+from ganlib.core.files import write_table
+from ganlib.core.params import load_params
 from ganlib.report.page import page_sections
 from ganlib.report.parts import render
 from tests.conftest import edit_params, small_params

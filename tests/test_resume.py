@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from ganlib.errors import UserError
-from ganlib.files import sha256_of
-from ganlib.params import load_params
+from ganlib.core.errors import UserError
+from ganlib.core.files import sha256_of
+from ganlib.core.params import load_params
 from ganlib.report.page import flat
 from ganlib.training.checkpoint import checkpoint_folder, load_latest_checkpoint, save_checkpoint
 from stages.train import DEPENDS_ON

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from ganlib.core.params import DCGAN_SIZES, load_params
+from ganlib.core.schema import Params
 from ganlib.networks.families import build_discriminator, build_generator, discriminator_config, generator_config
-from ganlib.params import DCGAN_SIZES, load_params
-from ganlib.schema import Params
 from tests.conftest import ROOT, edit_params
 
 PAGES = {name: (ROOT / name).read_text(encoding="utf-8") for name in ("docs/setups.md", "README.md")}

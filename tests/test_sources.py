@@ -14,13 +14,13 @@ from PIL import Image
 from scipy.io import savemat
 from torchvision import datasets
 
+from ganlib.core.errors import UserError
+from ganlib.core.schema import DataParams
 from ganlib.datasets import sources, torchvision_sets
 from ganlib.datasets.decode import open_image, read_content
 from ganlib.datasets.examples import Example, Place, Source
 from ganlib.datasets.sources import SOURCES, open_source
 from ganlib.datasets.torchvision_sets import SETS
-from ganlib.errors import UserError
-from ganlib.schema import DataParams
 from tests.pictures import encoded, packed_into, pets, picture, tree
 from tests.test_trees import archive
 

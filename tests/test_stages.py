@@ -16,14 +16,14 @@ from PIL import Image
 from typer import Typer
 from typer.testing import CliRunner
 
-from ganlib.datasets.packed import SPLITS, read_split
-from ganlib.errors import UserError
-from ganlib.files import read_json, read_table, sha256_of, write_json
-from ganlib.metrics.judging import judge_images
-from ganlib.metrics.order import content_order
-from ganlib.networks.judge import ROTATIONS, load_judge
-from ganlib.params import load_params
-from ganlib.schema import Params, Section
+from ganlib.core.errors import UserError
+from ganlib.core.files import read_json, read_table, sha256_of, write_json
+from ganlib.core.packed import SPLITS, read_split
+from ganlib.core.params import load_params
+from ganlib.core.schema import Params, Section
+from ganlib.evaluation.order import content_order
+from ganlib.features.judge import ROTATIONS, load_judge
+from ganlib.features.judging import judge_images
 from tests.conftest import ROOT, edit_params, small_params
 from tests.pictures import pets, tree
 from tests.test_params import STAGES
@@ -130,7 +130,7 @@ def test_prepared_data_is_packed_and_described(pipeline: tuple[Path, dict[str, s
 
 def test_samples_are_made_from_the_weights_alone(pipeline: tuple[Path, dict[str, set[str]]]):
     from ganlib.networks.families import load_generator
-    from ganlib.sampling import generate
+    from ganlib.networks.sampling import generate
 
     folder = pipeline[0]
     generator = load_generator(folder / "data/model")
@@ -141,7 +141,7 @@ def test_samples_are_made_from_the_weights_alone(pipeline: tuple[Path, dict[str,
 
 
 def test_any_sample_can_be_made_again_from_its_latent(pipeline: tuple[Path, dict[str, set[str]]]):
-    from ganlib.images import to_pixels
+    from ganlib.core.images import to_pixels
     from ganlib.networks.families import load_generator
 
     folder = pipeline[0]
@@ -205,7 +205,7 @@ def test_samples_are_drawn_from_what_is_published(
     pipeline: tuple[Path, dict[str, set[str]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ema: bool
 ):
     from ganlib.networks.families import load_generator
-    from ganlib.sampling import generate
+    from ganlib.networks.sampling import generate
 
     shutil.copytree(pipeline[0], tmp_path / "checkpoint")
     monkeypatch.chdir(tmp_path / "checkpoint")
@@ -334,7 +334,7 @@ def test_intervals_and_floors_stand_beside_the_headline_figures(pipeline: tuple[
 
 
 def test_a_reference_of_another_extractor_is_named(pipeline: tuple[Path, dict[str, set[str]]]):
-    from ganlib.metrics.features import check_protocol
+    from ganlib.evaluation.extractors import check_protocol
 
     theirs = read_json(pipeline[0] / "data/reference/protocol.json")
     ours = {"protocol_extractor": "judge", "protocol_extractor_sha256": "0"}
@@ -345,7 +345,7 @@ def test_a_reference_of_another_extractor_is_named(pipeline: tuple[Path, dict[st
 def test_images_without_labels_go_through_every_stage_of_the_evaluation(
     pipeline: tuple[Path, dict[str, set[str]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    import ganlib.datasets.packed as packed
+    import ganlib.core.packed as packed
 
     shutil.copytree(pipeline[0], tmp_path / "unlabelled")
     monkeypatch.chdir(tmp_path / "unlabelled")
@@ -377,7 +377,7 @@ def test_with_inception_the_figures_have_names_of_their_own(
     Path("weights.pth").write_bytes(b"any")
     chosen = {"evaluate.extractor": "inception", "evaluate.inception_weights": "weights.pth"}
     Path("params.yaml").write_text(edit_params(Path("params.yaml").read_text(), chosen))
-    monkeypatch.setattr("ganlib.metrics.features.load_inception", lambda path: Pooled())
+    monkeypatch.setattr("ganlib.evaluation.extractors.load_inception", lambda path: Pooled())
     for stage in ("reference", "evaluate", "report"):
         invoke(stage, *arguments_of(stage))
     metrics = read_json(Path("metrics/evaluate.json"))
@@ -421,7 +421,7 @@ def stop() -> None:
 
 @pytest.mark.parametrize("fault", [stop, lambda: (_ for _ in ()).throw(OSError(28, "No space left on device"))])
 def test_a_stage_that_is_stopped_leaves_its_old_output_whole(tmp_path: Path, fault: Callable[[], None]):
-    from ganlib.files import whole_file, whole_folder
+    from ganlib.core.files import whole_file, whole_folder
 
     (tmp_path / "out").mkdir()
     (tmp_path / "out/a").write_text("old")

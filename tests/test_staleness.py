@@ -7,8 +7,8 @@ import pytest
 from dvc.repo import Repo
 from PIL import Image
 
-from ganlib.files import read_json
-from ganlib.params import load_params
+from ganlib.core.files import read_json
+from ganlib.core.params import load_params
 from ganlib.report.parts import flat
 from tests.conftest import edit_params, run
 from tests.pictures import encoded, picture, tree

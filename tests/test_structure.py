@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from ganlib.params import load_params
+from ganlib.core.params import load_params
+from ganlib.core.schema import NO_PATH
 from ganlib.report.parts import flat
-from ganlib.schema import NO_PATH
 from tests.imports import ROOT, imported_modules, reached_files
 from tests.test_params import STAGES
 

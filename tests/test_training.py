@@ -7,13 +7,18 @@ import torch
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from ganlib.augment import cut_out, draw_colours, draw_corners, draw_shifts, flip, recolour, translate
-from ganlib.ema import decay_for, update_ema
-from ganlib.errors import UserError
+from ganlib.core.errors import UserError
+from ganlib.core.images import grid_image, to_pixels, to_unit_range
+from ganlib.core.params import DCGAN_SIZES, load_params
+from ganlib.core.schema import Params
+from ganlib.core.seeding import random_generator, resolve_device, seeded_weights
+from ganlib.core.weights import save_network
+from ganlib.features.judge import ROTATIONS, Judge
+from ganlib.functional.augmentation import cut_out, draw_colours, draw_corners, draw_shifts, flip, recolour, translate
+from ganlib.functional.averages import decay_for, update_ema
+from ganlib.functional.losses import LOSSES, Targets, gradient_penalty, r1_penalty
 from ganlib.games import gan
 from ganlib.games.gan import Recipe, clip_weights, draw_targets
-from ganlib.images import grid_image, to_pixels, to_unit_range
-from ganlib.losses import LOSSES, Targets, gradient_penalty, r1_penalty
 from ganlib.networks import dcgan, resnet
 from ganlib.networks.blocks import ACTIVATIONS, first_size
 from ganlib.networks.dcgan import Discriminator, Generator
@@ -26,11 +31,6 @@ from ganlib.networks.families import (
     generator_config,
     load_generator,
 )
-from ganlib.networks.judge import ROTATIONS, Judge
-from ganlib.networks.weights import save_network
-from ganlib.params import DCGAN_SIZES, load_params
-from ganlib.schema import Params
-from ganlib.seeding import random_generator, resolve_device, seeded_weights
 from ganlib.training.game import BatchOrder, build_players
 from ganlib.training.inputs import Inputs
 from ganlib.training.loop import lr_factor, train

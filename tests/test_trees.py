@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from ganlib.core.errors import UserError
+from ganlib.core.packed import read_split
 from ganlib.datasets.examples import Example
-from ganlib.datasets.packed import read_split
 from ganlib.datasets.trees import find_classes, tree_source
-from ganlib.errors import UserError
 from tests.pictures import encoded, packed_into, pets, picture, reasons, tree
 
 PNG = encoded(picture(0))

@@ -12,12 +12,12 @@ import pytest
 import torch
 from scipy.optimize import minimize, minimize_scalar
 
-from ganlib.errors import UserError
-from ganlib.files import read_json, read_table
-from ganlib.images import to_unit_range
-from ganlib.losses import LOSSES, Targets
+from ganlib.core.errors import UserError
+from ganlib.core.files import read_json, read_table
+from ganlib.core.images import to_unit_range
+from ganlib.core.schema import CriticLoss, LabelledLoss
+from ganlib.functional.losses import LOSSES, Targets
 from ganlib.networks.families import discriminator_config, generator_config, load_discriminator, load_generator
-from ganlib.schema import CriticLoss, LabelledLoss
 from ganlib.training.alarms import EVALUATION_ALARMS, LOG_ALARMS, STUCK_ROWS, Figures
 from ganlib.training.loop import RESTORES
 from ganlib.training.publish import publish

@@ -10,7 +10,7 @@ import pooch
 import requests
 from tqdm import tqdm
 
-from ganlib.errors import UserError
+from ganlib.core.errors import UserError
 
 TIMEOUT = (10, 30)
 """Seconds to connect, and to wait for the next bytes."""

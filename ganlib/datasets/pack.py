@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ganlib.core.errors import UserError
+from ganlib.core.files import write_table
+from ganlib.core.packed import SPLITS, ImageWriter, image_writer, images_path, labels_path
 from ganlib.datasets.decode import RESIZES, Prepared, Recipe
 from ganlib.datasets.examples import Rejected, Source
-from ganlib.datasets.packed import SPLITS, ImageWriter, image_writer, images_path, labels_path
 from ganlib.datasets.parallel import prepare_all
-from ganlib.errors import UserError
-from ganlib.files import write_table
 
 
 @dataclass(kw_only=True)

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
+from ganlib.core.errors import UserError
 from ganlib.datasets.decode import Prepared, Recipe, prepare_chunk
 from ganlib.datasets.examples import Example, Rejected
-from ganlib.errors import UserError
 
 CHUNK_IMAGES = 32
 CHUNK_BYTES = 4 * 2**20

@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ganlib.core.errors import UserError
 from ganlib.datasets.decode import Recipe, flatten, open_image, prepare_example, read_content
 from ganlib.datasets.examples import Example, Rejected
 from ganlib.datasets.trees import tree_source
-from ganlib.errors import UserError
 
 GREY_MODES = {"1", "L", "LA"}
 BACKGROUND = 255

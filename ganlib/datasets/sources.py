@@ -8,11 +8,11 @@ import numpy as np
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from ganlib.core.errors import UserError
 from ganlib.datasets.downloads import fetch
 from ganlib.datasets.examples import Example, Place, Rejected, Source
 from ganlib.datasets.torchvision_sets import SETS, celeba_source, lsun_source, pets_source, torchvision_source
 from ganlib.datasets.trees import tree_source
-from ganlib.errors import UserError
 
 STANFORD_DOGS = (
     "http://vision.stanford.edu/aditya86/ImageNetDogs/images.tar",

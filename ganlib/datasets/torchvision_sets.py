@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 from PIL import Image
 from torchvision import datasets
 
+from ganlib.core.errors import UserError
 from ganlib.datasets.downloads import fetch
 from ganlib.datasets.examples import Example, Place, Source
-from ganlib.errors import UserError
 
 DIGITS = [str(digit) for digit in range(10)]
 

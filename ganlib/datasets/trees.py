@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from stat import S_ISLNK
 
+from ganlib.core.errors import UserError
 from ganlib.datasets.decode import MAX_BYTES
 from ganlib.datasets.examples import Example, Rejected, Source, named_as_image
-from ganlib.errors import UserError
 
 SPLIT_FOLDERS = {"train", "training", "test", "testing", "val", "valid", "validation"}
 """Folders of splits, which are looked through for the classes: prepare splits by content."""

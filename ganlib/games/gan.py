@@ -1,4 +1,4 @@
-"""One generator against one discriminator, by any loss of ganlib.losses (Goodfellow 2014, arXiv:1406.2661)."""
+"""One generator against one discriminator, by any loss of ganlib.functional.losses (Goodfellow 2014, arXiv:1406.2661)."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -8,15 +8,23 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from ganlib.augment import cut_out, draw_colours, draw_corners, draw_shifts, flip, recolour, translate
-from ganlib.distributed import average_gradients
-from ganlib.images import to_unit_range
-from ganlib.latent import draw_classes, draw_latents
-from ganlib.losses import LOSSES, Loss, Targets, class_loss, gradient_penalty, r1_penalty, undecided_probability
+from ganlib.core.distributed import average_gradients
+from ganlib.core.images import to_unit_range
+from ganlib.core.params import check_classes
+from ganlib.core.precision import precision_of
+from ganlib.core.schema import LossParams, Params
+from ganlib.functional.augmentation import cut_out, draw_colours, draw_corners, draw_shifts, flip, recolour, translate
+from ganlib.functional.latents import draw_classes, draw_latents
+from ganlib.functional.losses import (
+    LOSSES,
+    Loss,
+    Targets,
+    class_loss,
+    gradient_penalty,
+    r1_penalty,
+    undecided_probability,
+)
 from ganlib.networks.families import Discriminator, build_discriminator, build_generator, network_configs
-from ganlib.params import check_classes
-from ganlib.precision import precision_of
-from ganlib.schema import LossParams, Params
 from ganlib.training.game import Draws, Limits, Players
 
 BUILDERS: Mapping[str, Callable[..., nn.Module]] = {"generator": build_generator, "discriminator": build_discriminator}

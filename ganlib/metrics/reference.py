@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ganlib.errors import UserError
-from ganlib.files import read_json, write_json
+from ganlib.core.errors import UserError
+from ganlib.core.files import read_json, write_json
+from ganlib.evaluation.repetition import NEAR
 from ganlib.metrics.bins import bin_of, fit_bins
 from ganlib.metrics.diversity import MIN_PER_CLASS, Labelled, class_sigmas
 from ganlib.metrics.frechet import Gaussian, fit_gaussian
 from ganlib.metrics.manifold import Neighbourhoods, compare, neighbour_distances
-from ganlib.metrics.repetition import NEAR
 
 ARRAYS = "reference.npz"
 NAMES = "reference.json"

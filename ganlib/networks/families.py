@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 import torch
 
-from ganlib.errors import UserError
+from ganlib.core.errors import UserError
+from ganlib.core.schema import ModelParams
+from ganlib.core.weights import load_network
 from ganlib.networks import dcgan, mlp, resnet
-from ganlib.networks.weights import load_network
-from ganlib.schema import ModelParams
 
 MAX_WEIGHTS = 10**9
 """Weights of a network above which it is refused: with its optimiser and average, a thousand million take 16 GB."""

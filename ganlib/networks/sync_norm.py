@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ganlib.distributed import averaged, processes
+from ganlib.core.distributed import averaged, processes
 
 Network = TypeVar("Network", bound=nn.Module)
 

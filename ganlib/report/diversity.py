@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ganlib.files import read_table
-from ganlib.metrics.order import content_order
+from ganlib.core.files import read_table
+from ganlib.evaluation.order import content_order
 from ganlib.report import charts
 from ganlib.report.parts import Absent, Images, found, tiled
 

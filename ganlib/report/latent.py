@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ganlib.files import read_json
+from ganlib.core.files import read_json
 from ganlib.report.parts import Absent, Picture, found, framed, tiled
 
 HEAVIEST = 1_500_000

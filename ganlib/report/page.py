@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from ruamel.yaml import YAML
 
-from ganlib.datasets.packed import read_meta, read_split
-from ganlib.files import read_json, read_table
+from ganlib.core.files import read_json, read_table
+from ganlib.core.packed import read_meta, read_split
+from ganlib.core.schema import Params
 from ganlib.report.diversity import diversity_section
 from ganlib.report.figures import headline
 from ganlib.report.latent import completion_section, latent_section
 from ganlib.report.parts import Absent, flat, found, tiled
 from ganlib.report.training import training_section
-from ganlib.schema import Params
 
 REJECTED = 20
 """Rejected files that are named."""

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import pandas as pd
 from ruamel.yaml import YAML
 
-from ganlib.errors import UserError
-from ganlib.files import read_table
+from ganlib.core.errors import UserError
+from ganlib.core.files import read_table
 from ganlib.report.parts import Absent, flat
 
 WORKSPACE = "workspace"

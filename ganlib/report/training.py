@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ganlib.files import read_table
+from ganlib.core.files import read_table
 from ganlib.report import charts
 from ganlib.report.parts import Absent, found, tiled
 

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
-from ganlib.errors import UserError
-from ganlib.files import whole_file
+from ganlib.core.errors import UserError
+from ganlib.core.files import whole_file
 
 KEPT = 2
 """Checkpoints kept, so that a damaged one costs only the steps since the one before."""

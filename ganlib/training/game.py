@@ -13,9 +13,9 @@ from typing import Any, NamedTuple, Protocol, cast
 import torch
 from torch import nn
 
-from ganlib.errors import UserError
-from ganlib.schema import Params
-from ganlib.seeding import random_generator
+from ganlib.core.errors import UserError
+from ganlib.core.schema import Params
+from ganlib.core.seeding import random_generator
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ganlib.datasets.packed import labels_path, read_meta, read_split
-from ganlib.files import sha256_of
-from ganlib.networks.judge import Judge, check_judge, load_judge
-from ganlib.schema import Params
+from ganlib.core.files import sha256_of
+from ganlib.core.packed import labels_path, read_meta, read_split
+from ganlib.core.schema import Params
+from ganlib.features.judge import Judge, check_judge, load_judge
 from ganlib.training.game import Game
 
 

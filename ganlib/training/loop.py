@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from ganlib.distributed import averaged, part, processes
-from ganlib.ema import decay_for, update_ema
-from ganlib.errors import UserError
-from ganlib.schema import Params
+from ganlib.core.distributed import averaged, part, processes
+from ganlib.core.errors import UserError
+from ganlib.core.schema import Params
+from ganlib.functional.averages import decay_for, update_ema
 from ganlib.training.alarms import EVALUATION_ALARMS, LOG_ALARMS, Alarm, Figures, Row
 from ganlib.training.game import Game, Players
 from ganlib.training.graph import GraphedStep

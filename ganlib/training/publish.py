@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from ganlib.files import read_json, write_json
+from ganlib.core.files import read_json, write_json
 
 AVERAGE = "_ema"
 """Ends the names of moving averages."""

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ganlib.files import rounded, write_json, write_table
-from ganlib.networks.weights import save_weights
+from ganlib.core.files import rounded, write_json, write_table
+from ganlib.core.weights import save_weights
 from ganlib.training.publish import AVERAGE
 from ganlib.training.state import Training
 

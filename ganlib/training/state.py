@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from ganlib.schema import Params
+from ganlib.core.schema import Params
 from ganlib.training.alarms import Row
 from ganlib.training.game import Draws, Players
 

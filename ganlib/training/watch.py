@@ -8,16 +8,16 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from ganlib.latent import draw_classes, draw_latents
+from ganlib.core.schema import Params
+from ganlib.core.seeding import random_generator
+from ganlib.features.judge import ROTATIONS, Judge
+from ganlib.features.judging import judge_images
+from ganlib.functional.latents import draw_classes, draw_latents
 from ganlib.metrics.classes import class_table, diversity_figures
 from ganlib.metrics.diversity import Labelled
 from ganlib.metrics.frechet import Gaussian, fit_gaussian, gaussian_distance
-from ganlib.metrics.judging import judge_images
 from ganlib.metrics.reference import Reference, among_train, build_reference, into_bins
-from ganlib.networks.judge import ROTATIONS, Judge
-from ganlib.sampling import generate
-from ganlib.schema import Params
-from ganlib.seeding import random_generator
+from ganlib.networks.sampling import generate
 from ganlib.training.inputs import Inputs
 
 REAL_IMAGES = 5000

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 
-from ganlib.errors import UserError
-from ganlib.files import read_json, whole_file
+from ganlib.core.errors import UserError
+from ganlib.core.files import read_json, whole_file
 from ganlib.networks.families import load_generator
 
 

@@ -5,8 +5,8 @@ import sys
 import time
 from collections.abc import Callable
 
-from ganlib.errors import UserError
-from ganlib.params import load_params
+from ganlib.core.errors import UserError
+from ganlib.core.params import load_params
 
 
 def run(command: Callable[[], object], check_params: bool = True) -> None:
@@ -16,7 +16,7 @@ def run(command: Callable[[], object], check_params: bool = True) -> None:
     """
     try:
         if check_params and load_params().device == "cuda":
-            from ganlib.seeding import resolve_device  # imports torch, only when there is something to ask it
+            from ganlib.core.seeding import resolve_device  # imports torch, only when there is something to ask it
 
             resolve_device("cuda")
         command()

@@ -6,8 +6,8 @@ import torch
 from torch import nn
 from torch.nn.functional import leaky_relu
 
-from ganlib.errors import UserError
-from ganlib.networks.weights import load_network
+from ganlib.core.errors import UserError
+from ganlib.core.weights import load_network
 
 FEATURES = 64
 """Length of the feature vector."""

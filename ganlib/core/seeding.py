@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from threadpoolctl import threadpool_limits
 
-from ganlib.errors import UserError
+from ganlib.core.errors import UserError
 
 
 def random_generator(seed: int, stream: str) -> torch.Generator:

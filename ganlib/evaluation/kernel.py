@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ganlib.errors import UserError
+from ganlib.core.errors import UserError
 
 Features = NDArray[np.float64]
 

@@ -4,11 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ganlib.metrics.diversity import MIN_PER_CLASS, Labelled
-from ganlib.metrics.frechet import fit_gaussian
-from ganlib.metrics.matched import matched_figures
-from ganlib.metrics.reference import build_reference
-from ganlib.metrics.summary import (
+from ganlib.evaluation.matched import matched_figures
+from ganlib.evaluation.summary import (
     Figures,
     distance_figures,
     distance_interval,
@@ -17,6 +14,9 @@ from ganlib.metrics.summary import (
     steady_figures,
     with_ratios,
 )
+from ganlib.metrics.diversity import MIN_PER_CLASS, Labelled
+from ganlib.metrics.frechet import fit_gaussian
+from ganlib.metrics.reference import build_reference
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,11 +7,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ganlib.evaluation.intervals import half_sample_interval, share_interval
+from ganlib.evaluation.kernel import kernel_distance
+from ganlib.evaluation.matched import matched_figures
+from ganlib.evaluation.repetition import nearest_pairs, support_size, unique_fraction
 from ganlib.metrics.classes import class_table, diversity_figures
 from ganlib.metrics.diversity import Labelled
 from ganlib.metrics.frechet import Gaussian, fit_gaussian, frechet_infinity, gaussian_distance
-from ganlib.metrics.intervals import half_sample_interval, share_interval
-from ganlib.metrics.kernel import kernel_distance
 from ganlib.metrics.manifold import (
     Neighbourhoods,
     coverage,
@@ -20,9 +22,7 @@ from ganlib.metrics.manifold import (
     precision,
     recall,
 )
-from ganlib.metrics.matched import matched_figures
 from ganlib.metrics.reference import Reference, among_train, into_bins
-from ganlib.metrics.repetition import nearest_pairs, support_size, unique_fraction
 
 STEADY = ("precision", "density", "valid", "nearest_train")
 """Means over single images, which depend on the reference but not on how many images are held against it."""

@@ -5,8 +5,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from ganlib.distributed import part, together
-from ganlib.images import to_pixels
+from ganlib.core.distributed import part, together
+from ganlib.core.images import to_pixels
 
 BATCH_SIZE = 64
 """Few enough that a batch's feature maps stay in a processor's cache."""

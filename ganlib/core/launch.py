@@ -16,7 +16,7 @@ from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from ganlib.errors import UserError
+from ganlib.core.errors import UserError
 
 TIMEOUT = timedelta(minutes=10)
 """How long a process waits for the others before it gives them up."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
-from ganlib.latent import from_normal, to_normal
+from ganlib.functional.latents import from_normal, to_normal
 
 
 def interpolate(start: Tensor, end: Tensor, shares: Tensor, distribution: str) -> Tensor:

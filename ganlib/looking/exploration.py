@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from ganlib.metrics.features import judge_images
+from ganlib.core.schema import ExploreParams
+from ganlib.evaluation.extractors import judge_images
+from ganlib.features.judge import Judge
+from ganlib.looking.pictures import grid, labelled_rows
+from ganlib.looking.walks import class_means, combine, interpolate, loop, plane
 from ganlib.metrics.manifold import nearest_neighbours
 from ganlib.networks.families import Generator
-from ganlib.networks.judge import Judge
-from ganlib.pictures import grid, labelled_rows
-from ganlib.sampling import generate
-from ganlib.schema import ExploreParams
-from ganlib.walks import class_means, combine, interpolate, loop, plane
+from ganlib.networks.sampling import generate
 
 SHRUNK = (0.25, 0.5, 0.75, 1.0)
 """Truncation: what latents are multiplied by. It is meant to leave the sphere; uniform ones stay in their cube."""

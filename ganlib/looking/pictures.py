@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from ganlib.images import grid_image
+from ganlib.core.images import grid_image
 
 SHOWN = 64
 """Pixels that small images are enlarged to."""

@@ -7,10 +7,10 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from ganlib.distributed import array_part, together
-from ganlib.images import to_unit_range
+from ganlib.core.distributed import array_part, together
+from ganlib.core.images import to_unit_range
+from ganlib.features.judge import Judge, four_rotations
 from ganlib.metrics.diversity import Labelled
-from ganlib.networks.judge import Judge, four_rotations
 
 BATCH_SIZE = 128
 """Few enough that a batch's feature maps stay in a processor's cache."""

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from ganlib.images import to_pixels, to_unit_range
-from ganlib.latent import draw_classes, draw_latents, from_normal, to_normal
-from ganlib.masks import Mask, blend, observe
+from ganlib.core.images import to_pixels, to_unit_range
+from ganlib.core.schema import CompleteParams
+from ganlib.functional.latents import draw_classes, draw_latents, from_normal, to_normal
+from ganlib.looking.masks import Mask, blend, observe
 from ganlib.networks.families import Discriminator, Generator
-from ganlib.schema import CompleteParams
 
 BATCH_SIZE = 500
 """Images drawn or compared at a time."""

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate
 
-from ganlib.errors import UserError
+from ganlib.core.errors import UserError
 
 BLOCK = 4
 """Pixels, side of a block of `lowres` and step of `grid`."""

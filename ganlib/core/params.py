@@ -15,8 +15,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import ScalarNode
 
-from ganlib.errors import UserError
-from ganlib.schema import NO_PATH, LabelledLoss, Params
+from ganlib.core.errors import UserError
+from ganlib.core.schema import NO_PATH, LabelledLoss, Params
 
 PARAMS_FILE = Path("params.yaml")
 DCGAN_SIZES = sorted(size << doublings for size in range(4, 8) for doublings in range(1, 7) if size << doublings <= 256)

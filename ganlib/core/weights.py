@@ -9,8 +9,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_model, save
 from torch import nn
 
-from ganlib.errors import UserError
-from ganlib.files import read_json, write_json
+from ganlib.core.errors import UserError
+from ganlib.core.files import read_json, write_json
 
 Network = TypeVar("Network", bound=nn.Module)
 

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import distributed, nn
 
-from ganlib.errors import UserError
+from ganlib.core.errors import UserError
 
 Value = TypeVar("Value")
 

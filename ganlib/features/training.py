@@ -5,10 +5,10 @@ from collections.abc import Callable
 import torch
 from torch.nn.functional import cross_entropy
 
-from ganlib.augment import draw_shifts, translate
-from ganlib.images import to_unit_range
-from ganlib.networks.judge import Judge
-from ganlib.seeding import random_generator
+from ganlib.core.images import to_unit_range
+from ganlib.core.seeding import random_generator
+from ganlib.features.judge import Judge
+from ganlib.functional.augmentation import draw_shifts, translate
 
 BATCH_SIZE = 64
 LR = 2e-3

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import torch
 from pytorch_fid import inception
 
-from ganlib.errors import UserError
-from ganlib.files import sha256_of, whole_file
+from ganlib.core.errors import UserError
+from ganlib.core.files import sha256_of, whole_file
 
 FEATURES = 2048
 RESIZE = "bilinear to 299, without antialiasing, in the network"

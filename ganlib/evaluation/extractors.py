@@ -10,17 +10,17 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from ganlib.distributed import array_part, together
-from ganlib.errors import UserError
-from ganlib.files import sha256_of
+from ganlib.core.distributed import array_part, together
+from ganlib.core.errors import UserError
+from ganlib.core.files import sha256_of
+from ganlib.evaluation.inception import FEATURES as INCEPTION_FEATURES
+from ganlib.evaluation.inception import RESIZE as INCEPTION_RESIZE
+from ganlib.evaluation.inception import find_weights, load_inception
+from ganlib.evaluation.order import content_order
+from ganlib.features.judge import FEATURES as JUDGE_FEATURES
+from ganlib.features.judge import Judge, load_judge
+from ganlib.features.judging import batches, judge_images
 from ganlib.metrics.diversity import Labelled
-from ganlib.metrics.judging import batches, judge_images
-from ganlib.metrics.order import content_order
-from ganlib.networks.inception import FEATURES as INCEPTION_FEATURES
-from ganlib.networks.inception import RESIZE as INCEPTION_RESIZE
-from ganlib.networks.inception import find_weights, load_inception
-from ganlib.networks.judge import FEATURES as JUDGE_FEATURES
-from ganlib.networks.judge import Judge, load_judge
 
 INCEPTION_BATCH_SIZE = 50
 

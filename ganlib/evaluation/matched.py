@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ganlib.evaluation.intervals import Z
 from ganlib.metrics.frechet import fit_gaussian, frechet_infinity, gaussian_distance
-from ganlib.metrics.intervals import Z
 from ganlib.metrics.manifold import compare_draws
 from ganlib.metrics.reference import Reference
 
