@@ -19,11 +19,11 @@ from ganlib.core.files import read_json
 from ganlib.core.images import to_unit_range
 from ganlib.core.packed import read_split
 from ganlib.core.seeding import pin_arithmetic
+from ganlib.evaluation.stored import load_reference
 from ganlib.evaluation.summary import Figures, evaluate
 from ganlib.features.judge import load_judge
 from ganlib.features.judging import judge_images
 from ganlib.functional.latents import draw_latents
-from ganlib.metrics.reference import load_reference
 from ganlib.networks.sampling import generate
 from ganlib.training.game import BatchOrder
 

@@ -48,10 +48,10 @@ def samples(
     )
     from ganlib.evaluation.order import content_order
     from ganlib.evaluation.repetition import in_order_given
+    from ganlib.evaluation.stored import load_reference
     from ganlib.evaluation.summary import evaluate
     from ganlib.features.judge import check_judge, load_judge
     from ganlib.features.judging import asked_and_judged
-    from ganlib.metrics.reference import load_reference
 
     device = resolve_device(params.device)
     processes = processes_here(params.train.distributed, device)

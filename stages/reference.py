@@ -25,10 +25,11 @@ def main(
     from ganlib.core.packed import read_meta, read_split
     from ganlib.core.seeding import pin_arithmetic, random_generator, resolve_device
     from ganlib.evaluation.extractors import check_images, describe_images, load_extractor
+    from ganlib.evaluation.stored import save_reference
     from ganlib.evaluation.summary import heldout_figures
     from ganlib.features.judge import check_judge, load_judge
     from ganlib.features.judging import asked_and_judged, judge_confusion
-    from ganlib.metrics.reference import build_reference, save_reference
+    from ganlib.metrics.reference import build_reference
 
     device = resolve_device(params.device)
     processes = processes_here(params.train.distributed, device)

@@ -18,6 +18,11 @@ SHOWN = 8
 """Nearest pairs that are shown."""
 
 
+def near_distance(spacing: float) -> float:
+    """Return the distance within which two images are near-duplicates, of that between nearest training images."""
+    return NEAR * spacing
+
+
 class Support(NamedTuple):
     size: float
     """Number of images that the generator seems to draw from."""

@@ -10,22 +10,12 @@ from numpy.typing import NDArray
 from ganlib.evaluation.intervals import half_sample_interval, share_interval
 from ganlib.evaluation.kernel import kernel_distance
 from ganlib.evaluation.matched import matched_figures
-from ganlib.evaluation.repetition import nearest_pairs, support_size, unique_fraction
+from ganlib.evaluation.repetition import near_distance, nearest_pairs, support_size
+from ganlib.evaluation.table import Compared, metric_figures
 from ganlib.metrics.classes import class_table, diversity_figures
 from ganlib.metrics.diversity import Labelled
 from ganlib.metrics.frechet import Gaussian, fit_gaussian, frechet_infinity, gaussian_distance
-from ganlib.metrics.manifold import (
-    Neighbourhoods,
-    coverage,
-    density,
-    expected_coverage,
-    precision,
-    recall,
-)
 from ganlib.metrics.reference import Reference, among_train, into_bins
-
-STEADY = ("precision", "density", "valid", "nearest_train")
-"""Means over single images, which depend on the reference but not on how many images are held against it."""
 
 Features = NDArray[np.float64]
 Figures = dict[str, Any]
@@ -72,10 +62,13 @@ def evaluate_alone(
     features, gaussian = fake.features, reference.gaussian
     figures = distance_figures(features, reference.train.features, gaussian, prefix, random)
     figures |= distance_interval(figures[f"{prefix}fid"], features, gaussian, prefix, subsets, random)
-    figures |= manifold_figures(among, reference) | diversity_figures(per_class, among.valid)
+    figures |= metric_figures(Compared(fake, among, reference)) | diversity_figures(per_class, among.valid)
+    figures |= valid_interval(among.valid)
     figures |= diversity_interval(figures["diversity_score"], fake, among.valid, reference, subsets, random)
-    figures |= repetition_figures(fake, among, reference, random)
-    nearest = nearest_pairs(features, reference.train.features, among.nearest, reference.near)
+    near = near_distance(reference.spacing)
+    support = support_size(features, near, random)
+    figures |= {"support": support.size, "support_is_lower_bound": support.is_lower_bound}
+    nearest = nearest_pairs(features, reference.train.features, among.nearest, near)
     return Evaluation(metrics=figures, per_class=per_class, nearest=nearest)
 
 
@@ -91,8 +84,7 @@ def heldout_figures(reference: Reference, prefix: str, random: np.random.Generat
 
 def steady_figures(images: Labelled, reference: Reference) -> Figures:
     """Return those figures that do not move with the number of images."""
-    reached = manifold_figures(among_train(images, reference), reference)
-    return {name: reached[name] for name in STEADY}
+    return metric_figures(Compared(images, among_train(images, reference), reference), steady=True)
 
 
 def distance_figures(
@@ -122,21 +114,10 @@ def distance_interval(
     return {f"{prefix}fid_low": low, f"{prefix}fid_high": high}
 
 
-def manifold_figures(among: Neighbourhoods, reference: Reference) -> Figures:
-    """Return fidelity, coverage and memorisation."""
-    valid = float(among.valid.mean())
-    low, high = share_interval(valid, len(among.valid))
-    return {
-        "precision": precision(among),
-        "recall": recall(among),
-        "density": density(among, reference.neighbours),
-        "coverage": coverage(among),
-        "coverage_expected": expected_coverage(len(among.covered), len(among.valid), reference.neighbours),
-        "nearest_train": float(np.median(among.nearest)),
-        "valid": valid,
-        "valid_low": low,
-        "valid_high": high,
-    }
+def valid_interval(valid: NDArray[np.bool_]) -> Figures:
+    """Return the interval around the share of valid images, (N,)."""
+    low, high = share_interval(float(valid.mean()), len(valid))
+    return {"valid_low": low, "valid_high": high}
 
 
 def diversity_interval(
@@ -155,19 +136,6 @@ def diversity_interval(
 
     low, high = half_sample_interval(whole, score, len(valid), subsets, random, highest=1)
     return {"diversity_score_low": low, "diversity_score_high": high}
-
-
-def repetition_figures(
-    fake: Labelled, among: Neighbourhoods, reference: Reference, random: np.random.Generator
-) -> Figures:
-    """Return how often the generator repeats itself and the training images."""
-    support = support_size(fake.features, reference.near, random)
-    return {
-        "copied_fraction": float((among.nearest <= reference.near).mean()),
-        "support": support.size,
-        "support_is_lower_bound": support.is_lower_bound,
-        "unique_fraction": unique_fraction(fake.features, reference.near),
-    }
 
 
 def with_ratios(figures: Figures) -> Figures:

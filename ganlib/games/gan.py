@@ -1,4 +1,4 @@
-"""One generator against one discriminator, by any loss of ganlib.functional.losses (Goodfellow 2014, arXiv:1406.2661)."""
+"""One generator against one discriminator, by any loss of the table (Goodfellow 2014, arXiv:1406.2661)."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -1,22 +1,15 @@
-"""The real side of an evaluation: everything that no generated image changes, computed once and kept on disk."""
+"""The real side of an evaluation: everything that no generated image changes, computed once."""
 
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ganlib.core.errors import UserError
-from ganlib.core.files import read_json, write_json
-from ganlib.evaluation.repetition import NEAR
 from ganlib.metrics.bins import bin_of, fit_bins
 from ganlib.metrics.diversity import MIN_PER_CLASS, Labelled, class_sigmas
 from ganlib.metrics.frechet import Gaussian, fit_gaussian
 from ganlib.metrics.manifold import Neighbourhoods, compare, neighbour_distances
-
-ARRAYS = "reference.npz"
-NAMES = "reference.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +25,8 @@ class Reference:
     """(M,), distance of each training image to its k-th nearest other."""
     sigmas: NDArray[np.float64]
     """(K,), kernel width of each class."""
-    near: float
-    """Distance within which two images are near-duplicates."""
+    spacing: float
+    """Median distance between nearest training images."""
     gaussian: Gaussian
     """Fitted to the training images."""
     centres: NDArray[np.float64] | None
@@ -73,7 +66,7 @@ def build_reference(
         neighbours=neighbours,
         radii=distances[:, -1],
         sigmas=class_sigmas(train, len(class_names)),
-        near=NEAR * float(np.median(distances[:, 0])),
+        spacing=float(np.median(distances[:, 0])),
         gaussian=fit_gaussian(train.features),
         centres=centres,
     )
@@ -88,40 +81,3 @@ def among_train(images: Labelled, reference: Reference) -> Neighbourhoods:
     """Place images among the training images."""
     radii = neighbour_distances(images.features, reference.neighbours)[:, -1]
     return compare(images.features, reference.train.features, radii, reference.radii)
-
-
-def save_reference(folder: Path, reference: Reference) -> None:
-    """Write a reference; features as the float32 that networks compute."""
-    arrays: dict[str, Any] = {
-        "radii": reference.radii,
-        "sigmas": reference.sigmas,
-        "mean": reference.gaussian.mean,
-        "factor": reference.gaussian.factor,
-    }
-    for name, images in (("train", reference.train), ("heldout", reference.heldout)):
-        arrays |= {f"{name}_features": images.features.astype(np.float32), f"{name}_classes": images.classes}
-    if reference.centres is not None:
-        arrays["centres"] = reference.centres
-    np.savez(folder / ARRAYS, **arrays)
-    names = {"class_names": reference.class_names, "neighbours": reference.neighbours, "near": reference.near}
-    write_json(folder / NAMES, names)
-
-
-def load_reference(folder: Path) -> Reference:
-    """Read what `save_reference` wrote."""
-    if not (folder / NAMES).is_file():
-        raise UserError(f"{folder}: no reference there; run dvc repro reference")
-    names: dict[str, Any] = read_json(folder / NAMES)
-    with np.load(folder / ARRAYS) as arrays:
-        splits = {
-            name: Labelled(features=arrays[f"{name}_features"].astype(np.float64), classes=arrays[f"{name}_classes"])
-            for name in ("train", "heldout")
-        }
-        return Reference(
-            **splits,
-            **names,
-            radii=arrays["radii"],
-            sigmas=arrays["sigmas"],
-            gaussian=Gaussian(arrays["mean"], arrays["factor"]),
-            centres=arrays.get("centres"),
-        )

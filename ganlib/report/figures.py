@@ -3,21 +3,22 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from ganlib.evaluation.table import METRICS
+
 Metrics = Mapping[str, Any]
 
 
 class Kind(NamedTuple):
-    """A figure that a reader looks for first."""
+    """A figure that a reader looks for first: its name, and how it is shown (`Headline`).
+
+    A distance falls with the number of images: beside its floor stands the one of as many. Shares do not move with it.
+    """
 
     name: str
     title: str
     lower_is_better: bool
     form: str
     held_against: str
-    """Key of what real held-out images score in its place, or how large it can be.
-
-    A distance falls with the number of images: beside its floor stands the one of as many. Shares do not move with it.
-    """
 
 
 class Figure(NamedTuple):
@@ -31,7 +32,7 @@ KINDS = (
     Kind("fid", "FID", True, ".2f", "fid_floor"),
     Kind("domain_fid", "Domain FID", True, ".2f", "domain_fid_floor"),
     Kind("diversity_score", "Diversity score", False, ".2f", "of 1; mode collapse is 1 less this"),
-    Kind("valid", "Valid share", False, ".1%", "valid_heldout"),
+    *(Kind(name, *metric.headline) for name, metric in METRICS.items() if metric.headline),
     Kind("classes_covered", "Classes covered", False, "d", "a class counts from a tenth of its real share"),
     Kind("class_agreement", "Class agreement", False, ".1%", "judge_accuracy"),
 )
