@@ -12,7 +12,9 @@ from ganlib.metrics.reference import Reference, build_reference
 
 TRAIN, HELDOUT = 1444, 353
 RATIOS = ("fid_over_floor", "coverage_over_heldout")
-SEEDS = 8
+SEEDS = 20
+NEARLY_ALL = 17
+"""Of 20 intervals of 95 %, those that hold the truth: 17 or more with a chance of 98 %."""
 
 Features = NDArray[np.float64]
 
@@ -56,7 +58,7 @@ def test_fresh_images_are_as_good_as_held_out_ones_whatever_the_counts(generated
         found.append(matched_figures(gaussian(random, generated), reference, "", random))
     for ratio in RATIOS:
         values = [figures[ratio] for figures in found]
-        assert sum(holds_one(figures, ratio) for figures in found) >= SEEDS - 1, (ratio, values)
+        assert sum(holds_one(figures, ratio) for figures in found) >= NEARLY_ALL, (ratio, values)
         assert np.mean(values) == pytest.approx(1, abs=0.1), ratio
     assert {figures["matched_images"] for figures in found} == {min(generated, HELDOUT)}
 
@@ -65,7 +67,7 @@ def test_fresh_images_are_as_good_as_held_out_ones_whatever_the_counts(generated
 def test_a_mixture_of_ten_is_as_good_as_held_out_images_of_it(generated: int):
     found = [figures_of(10, generated, seed) for seed in range(SEEDS)]
     for ratio in RATIOS:
-        assert sum(holds_one(figures, ratio) for figures in found) >= SEEDS - 1, [figures[ratio] for figures in found]
+        assert sum(holds_one(figures, ratio) for figures in found) >= NEARLY_ALL, [figures[ratio] for figures in found]
 
 
 def test_a_mixture_that_lacks_half_of_its_classes_is_told_from_held_out_images():
@@ -119,7 +121,7 @@ def test_as_few_images_as_a_neighbourhood_needs_have_a_ratio_without_bounds():
     assert not [name for name in figures if name.endswith(("_low", "_high"))]
 
 
-@pytest.mark.parametrize("generated", [1500, 100])
+@pytest.mark.parametrize("generated", [700, 100])
 def test_two_sets_of_one_distribution_are_as_good_as_halves_of_it(generated: int):
     """Floors hold one half of the real images against the other, and so must what stands beside them."""
     settings, found = Settings(neighbours=5, bins=1, draws=1, subsets=2), list[Figures]()
@@ -128,7 +130,7 @@ def test_two_sets_of_one_distribution_are_as_good_as_halves_of_it(generated: int
         real, fake = gaussian(random, 700, 32), gaussian(random, generated, 32)
         found.append(compare_sets(labelled(fake), labelled(real), ["one"], "", settings, random))
     for ratio in RATIOS:
-        assert sum(holds_one(figures, ratio) for figures in found) >= SEEDS - 1, [figures[ratio] for figures in found]
+        assert sum(holds_one(figures, ratio) for figures in found) >= NEARLY_ALL, [figures[ratio] for figures in found]
     pairs = {"fid_matched": "fid_floor", "recall_matched": "recall_heldout"}
     pairs |= {f"{name}_matched": f"{name}_heldout" for name in ("precision", "density", "valid", "nearest_train")}
     for ours, real in pairs.items():

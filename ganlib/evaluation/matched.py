@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ganlib.evaluation.intervals import Z
 from ganlib.metrics.frechet import fit_gaussian, frechet_infinity, gaussian_distance
-from ganlib.metrics.manifold import compare_draws
+from ganlib.metrics.manifold import coverage_of_draws, recall_of_draws
 from ganlib.metrics.reference import Reference
 
 DRAWS = 20
@@ -45,30 +45,41 @@ def matched_figures(
     count = min(len(images), len(heldout))
     ours, real = (mean_figures(side, reference, count, random) for side in (images, heldout))
     figures: dict[str, float] = {"matched_images": count}
-    for name, place in ((f"{prefix}fid", "floor"), ("coverage", "heldout"), ("recall", "heldout")):
-        figure = name.removeprefix(prefix)
-        figures |= {f"{name}_matched": ours[figure].value, f"{name}_{place}": real[figure].value}
-        if figure != "recall":
-            figures |= ratio_figures(ours[figure], real[figure], f"{name}_over_{place}")
+    for name, place in ((f"{prefix}fid", "floor"), ("coverage", "heldout")):
+        generated, held = ours[name.removeprefix(prefix)], real[name.removeprefix(prefix)]
+        figures |= {f"{name}_matched": generated.value, f"{name}_{place}": held.value}
+        figures |= ratio_figures(generated, held, f"{name}_over_{place}")
     for side, place in ((images, "matched"), (heldout, "floor")):
         figures[f"{prefix}fid_infinity_{place}"] = frechet_infinity(side, reference.gaussian, random, count)
+    for side, place in ((images, "matched"), (heldout, "heldout")):
+        figures[f"recall_{place}"] = mean_recall(side, reference, count, random)
     return figures
 
 
 def mean_figures(images: Features, reference: Reference, count: int, random: np.random.Generator) -> dict[str, Mean]:
-    """Return `fid`, `coverage` and `recall` of `count` of the images (N, d), averaged over draws.
+    """Return `fid` and `coverage` of `count` of the images (N, d), averaged over draws.
 
     Sets of n scatter with a variance s^2, draws of n out of N with s^2 (1 - n/N), and the mean over k such draws, which
     share images, with s^2 (n/N + (1 - n/N) / k). Draws of nearly all N are too alike to tell s^2, which then comes from
     those that leave out a tenth, times m/n for their m. A distance that is all bias scatters less than that, so that
     its interval errs on the wide side: up to twice the variance.
     """
-    total = len(images)
+    total, train = len(images), reference.train.features
     size = min(count, max(total * (LEFT_OUT - 1) // LEFT_OUT, reference.neighbours + 1))
     averaged = [_draw(total, count, random) for _ in range(DRAWS if count < total else 1)]
     scattered = [] if size in (count, total) else [_draw(total, size, random) for _ in range(DRAWS)]
-    values = _figures_of_draws(images, reference, averaged + scattered)
-    return {name: _mean(each, len(averaged), count, size, total) for name, each in values.items()}
+    distances = [gaussian_distance(fit_gaussian(images[rows]), reference.gaussian) for rows in averaged + scattered]
+    coverage = coverage_of_draws(images, train, averaged + scattered, reference.radii)
+    return {
+        "fid": _mean(np.array(distances), len(averaged), count, size, total),
+        "coverage": _mean(coverage, len(averaged), count, size, total),
+    }
+
+
+def mean_recall(images: Features, reference: Reference, count: int, random: np.random.Generator) -> float:
+    """Return the recall of `count` of the images (N, d), averaged over draws."""
+    draws = [_draw(len(images), count, random) for _ in range(DRAWS if count < len(images) else 1)]
+    return float(recall_of_draws(images, reference.train.features, draws, reference.neighbours).mean())
 
 
 def ratio_figures(ours: Mean, real: Mean, name: str) -> dict[str, float]:
@@ -84,14 +95,6 @@ def ratio_figures(ours: Mean, real: Mean, name: str) -> dict[str, float]:
     if np.isnan(high):
         return {name: ratio}
     return {name: ratio, f"{name}_low": ratio**2 / high if high > 0 else 0.0, f"{name}_high": high}
-
-
-def _figures_of_draws(images: Features, reference: Reference, draws: list[Rows]) -> dict[str, Features]:
-    coverage, recall = compare_draws(
-        images, reference.train.features, draws, reference.radii, neighbours=reference.neighbours
-    )
-    distances = [gaussian_distance(fit_gaussian(images[rows]), reference.gaussian) for rows in draws]
-    return {"fid": np.array(distances), "coverage": coverage, "recall": recall}
 
 
 def _mean(values: Features, averaged: int, count: int, size: int, total: int) -> Mean:

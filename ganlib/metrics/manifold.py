@@ -91,25 +91,30 @@ def compare(fake: Features, real: Features, fake_radii: Features, real_radii: Fe
     return Neighbourhoods(inside, valid, nearest, covered, recalled)
 
 
-def compare_draws(
-    fake: Features, real: Features, draws: Sequence[NDArray[np.int64]], real_radii: Features, *, neighbours: int
-) -> tuple[Features, Features]:
-    """Return coverage and recall, two (k,), of each of k draws, rows of candidates (N, d), among M real images.
+def coverage_of_draws(
+    fake: Features, real: Features, draws: Sequence[NDArray[np.int64]], real_radii: Features
+) -> Features:
+    """Return the coverage (k,) of M real images by each of k draws, rows of candidates (N, d), in one pass."""
+    drawn = np.zeros((len(draws), len(fake)), np.float32)
+    for mask, rows in zip(drawn, draws, strict=True):
+        mask[rows] = 1
+    covered, real_balls = np.zeros((len(draws), len(real)), bool), _open_balls(real_radii)
+    for rows, squared in squared_distances(fake, real):
+        covered |= drawn[:, rows] @ (squared < real_balls).astype(np.float32) > 0  # (k, M)
+    return covered.mean(1)
 
-    One pass over the distances serves all draws; the balls of candidates are those within their draw.
-    """
+
+def recall_of_draws(fake: Features, real: Features, draws: Sequence[NDArray[np.int64]], neighbours: int) -> Features:
+    """Return the recall (k,) of M real images by each of k draws, whose balls reach to neighbours within the draw."""
     fake_balls = np.full((len(draws), len(fake)), np.nan)  # of what is not drawn
     for balls, rows in zip(fake_balls, draws, strict=True):
         balls[rows] = _open_balls(neighbour_distances(fake[rows], neighbours)[:, -1])
-    covered, recalled = (np.zeros((len(draws), len(real)), bool) for _ in range(2))
-    real_balls = _open_balls(real_radii)
+    recalled = np.zeros((len(draws), len(real)), bool)
     for rows, squared in squared_distances(fake, real):
-        within = squared < real_balls
-        for draw, balls in enumerate(fake_balls[:, rows]):
+        for found, balls in zip(recalled, fake_balls[:, rows], strict=True):
             drawn = np.flatnonzero(~np.isnan(balls))
-            covered[draw] |= within[drawn].any(0)
-            recalled[draw] |= (squared[drawn] < balls[drawn, None]).any(0)
-    return covered.mean(1), recalled.mean(1)
+            found |= (squared[drawn] < balls[drawn, None]).any(0)
+    return recalled.mean(1)
 
 
 def precision(among: Neighbourhoods) -> float:
