@@ -79,7 +79,7 @@ def samples(
         random=np.random.default_rng(random_generator(params.seed, "evaluate/draws").initial_seed()),
     )
     order, labels = content_order(images), generated / "labels.npy"
-    table, agreement = read_table(reference / "confusion.csv"), {}
+    table, agreement = read_table(reference / "confusion.csv", "asked", "judged"), {}
     if labels.is_file():  # a conditional model was asked for these classes
         table = asked_and_judged(np.load(labels)[order], described.classes, network)
         agreement = {"class_agreement": float(np.mean(table["asked"].to_numpy() == table["judged"].to_numpy()))}

@@ -207,7 +207,7 @@ def test_a_conditional_model_goes_through_every_stage(conditional_run: Path):
     assert generator.class_names == meta["class_names"] and sum(generator.class_counts) == meta["counts"]["train"]
     images = generate(generator, torch.from_numpy(latents), CPU, grid_classes(10, 10, 10))
     assert np.array_equal(images, np.load("data/samples/grid_images.npy"))
-    confusion = read_table(Path("metrics/confusion.csv"))
+    confusion = read_table(Path("metrics/confusion.csv"), "asked", "judged")
     assert confusion["asked"].value_counts().sort_index().tolist() == np.bincount(labels).tolist()
     agreement = (confusion["asked"] == confusion["judged"]).mean()
     assert read_json(Path("metrics/evaluate.json"))["class_agreement"] == pytest.approx(agreement)

@@ -3,6 +3,7 @@
 import html
 import json
 import re
+import shutil
 from io import BytesIO
 from pathlib import Path
 
@@ -64,12 +65,12 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_tables_name_every_class_and_file(chain: Path):
     assert read_json(chain / "data/prepared/meta.json")["class_names"] == sorted(NAMES)
-    classes = read_table(chain / "metrics/classes.csv")
+    classes = read_table(chain / "metrics/classes.csv", "class")
     assert classes["class"].tolist() == sorted(NAMES)
     assert classes["judged"].dtype == bool
     assert np.isnan(classes["diversity"]).tolist() == (~classes["judged"]).tolist()
-    assert set(read_table(chain / "metrics/confusion.csv")["asked"]) == set(NAMES)
-    assert read_table(chain / "data/prepared/rejected.csv")["file"].tolist() == sorted(NAMES)
+    assert set(read_table(chain / "metrics/confusion.csv", "asked")["asked"]) == set(NAMES)
+    assert read_table(chain / "data/prepared/rejected.csv", "file")["file"].tolist() == sorted(NAMES)
 
 
 def test_the_page_shows_every_name_whole_as_row_and_as_label(chain: Path):
@@ -85,10 +86,20 @@ def test_the_page_shows_every_name_whole_as_row_and_as_label(chain: Path):
 
 def test_a_class_that_is_not_judged_has_a_dash_for_its_diversity(chain: Path):
     page = (chain / "report/index.html").read_text(encoding="utf-8")
-    classes = read_table(chain / "metrics/classes.csv")
-    assert 0 < classes["judged"].sum() < len(NAMES)
+    classes = read_table(chain / "metrics/classes.csv", "class")
+    assert 0 < np.count_nonzero(classes["judged"]) < len(NAMES)
     assert page.count(">\N{EN DASH}</td>") == (~classes["judged"]).sum()
     assert page.count(f">{classes['diversity'].max():.2f}</td>") >= 1
+
+
+def test_evaluate_hands_on_the_names_of_classes_that_are_all_called_as_numbers(chain: Path, tmp_path: Path):
+    shutil.copytree(chain, tmp_path / "numbers", ignore=shutil.ignore_patterns("tree"))
+    confusion = tmp_path / "numbers/data/reference/confusion.csv"
+    write_table(confusion, pd.DataFrame({"asked": ["01", "1.0"], "judged": ["1.0", "1e3"]}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path / "numbers")
+        invoke("evaluate", *arguments_of("evaluate"))
+    assert (tmp_path / "numbers/metrics/confusion.csv").read_bytes() == confusion.read_bytes()
 
 
 @pytest.mark.parametrize("at_once", [True, False])
@@ -96,10 +107,23 @@ def test_a_table_reads_as_it_was_written(tmp_path: Path, at_once: bool):
     table = pd.DataFrame({"class": NAMES, "count": range(len(NAMES)), "diversity": np.nan, "judged": False})
     table.loc[3, "diversity"], table.loc[3, "judged"] = 1 / 3, True
     write_table(tmp_path / "table.csv", table)
-    back = read_table(BytesIO((tmp_path / "table.csv").read_bytes()) if at_once else tmp_path / "table.csv")
+    back = read_table(BytesIO((tmp_path / "table.csv").read_bytes()) if at_once else tmp_path / "table.csv", "class")
     assert back["class"].tolist() == NAMES and back["judged"].tolist() == table["judged"].tolist()
     assert back["count"].tolist() == table["count"].tolist() and back["count"].dtype == int
     assert back["diversity"].dropna().to_dict() == {3: 0.333333}
+
+
+def test_classes_that_are_all_called_as_numbers_keep_their_names_on_the_page(tmp_path: Path):
+    write_run(tmp_path)
+    names = ["01", "1.0", "1"]
+    shares = {"real": 0.3, "generated": 0.3, "covered": True, "diversity": 0.5, "heldout_images": 9, "judged": True}
+    write_table(tmp_path / "metrics/classes.csv", pd.DataFrame({"class": names} | shares))
+    write_table(tmp_path / "metrics/confusion.csv", pd.DataFrame({"asked": names, "judged": names[::-1]}))
+    write_table(tmp_path / "data/prepared/rejected.csv", pd.DataFrame({"file": ["007", "1.50"], "reason": "1"}))
+    page, _ = build(tmp_path)
+    labels, cells = words(page, "text"), words(page, "td")
+    assert labels.count("01") == 3 and labels.count("1.0") >= 3, "in the histogram, and on both sides of the matrix"
+    assert {"01", "1.0", "007", "1.50"} <= set(cells)
 
 
 def test_a_table_of_plain_names_is_plain(tmp_path: Path):

@@ -359,8 +359,8 @@ def test_images_without_labels_go_through_every_stage_of_the_evaluation(
         invoke(stage, *arguments_of(stage))
     metrics = read_json(Path("metrics/evaluate.json"))
     assert metrics["protocol_classes"] == "8 bins" and 0 <= metrics["diversity_score"] <= 1
-    assert read_table(Path("metrics/classes.csv"))["class"].tolist() == [f"bin {index}" for index in range(8)]
-    assert set(read_table(Path("metrics/confusion.csv"))["asked"]) == set(ROTATIONS)
+    assert read_table(Path("metrics/classes.csv"), "class")["class"].tolist() == [f"bin {index}" for index in range(8)]
+    assert set(read_table(Path("metrics/confusion.csv"), "asked")["asked"]) == set(ROTATIONS)
 
 
 def test_with_inception_the_figures_have_names_of_their_own(

@@ -11,9 +11,6 @@ from typing import Any
 
 import pandas as pd
 
-TEXT_COLUMNS = ("advice", "alarm", "asked", "class", "file", "kind", "reason")
-"""Columns of the project's tables that hold text, which may look like anything else: a class may be called NA or 01."""
-
 
 @contextmanager
 def whole_folder(target: Path) -> Iterator[Path]:
@@ -61,9 +58,12 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
         partial.write_bytes('"'.join(parts).encode())
 
 
-def read_table(source: Path | BytesIO) -> pd.DataFrame:
-    """Read CSV: text columns as they were written, the others as numbers, NaN where empty, or booleans."""
-    as_written = dict.fromkeys(TEXT_COLUMNS, str)
+def read_table(source: Path | BytesIO, *text: str) -> pd.DataFrame:
+    """Read CSV: columns of `text` as they were written, the others as numbers, NaN where empty, or booleans.
+
+    A column of names must be among `text`: a class may be called NA or 01.
+    """
+    as_written = dict.fromkeys(text, str)
     return pd.read_csv(source, converters=as_written, keep_default_na=False, na_values=[""])
 
 

@@ -128,10 +128,10 @@ def _written(text: str, location: Sequence[int | str]) -> str | None:
     """Return what a file says at a place, in quotes; None where that is no single value, or null outside a list."""
     node = YAML(typ="safe", pure=True).compose(text)
     for part in location:
-        children = dict(enumerate(node.value)) if isinstance(part, int) else {key.value: it for key, it in node.value}
-        if part not in children:
+        named = enumerate(node.value) if isinstance(part, int) else ((key.value, child) for key, child in node.value)
+        node = next((child for name, child in named if name == part), None)
+        if node is None:
             return None  # merged from elsewhere
-        node = children[part]
     if not isinstance(node, ScalarNode):
         return None
     quoted = json.dumps(node.value, ensure_ascii=False)

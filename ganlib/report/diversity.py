@@ -15,9 +15,9 @@ Section = dict[str, Any]
 
 
 def diversity_section(metrics: Path, train: Images, samples: Path) -> Section:
-    per_class = found(metrics / "classes.csv", read_table, "evaluate")
-    pairs = found(metrics / "confusion.csv", read_table, "evaluate")
-    nearest = found(metrics / "nearest.csv", read_table, "evaluate")
+    per_class = found(metrics / "classes.csv", lambda path: read_table(path, "class"), "evaluate")
+    pairs = found(metrics / "confusion.csv", lambda path: read_table(path, "asked", "judged"), "evaluate")
+    nearest = found(metrics / "nearest.csv", lambda path: read_table(path, "kind"), "evaluate")
     drawn: Section = {"histogram": per_class, "confusion": pairs, "per_class": per_class}
     if not isinstance(per_class, Absent):
         drawn |= {"histogram": charts.class_histogram(per_class), "per_class": per_class.to_dict("records")}

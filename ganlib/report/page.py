@@ -68,7 +68,7 @@ def provenance_section(
     params: Params, meta: Mapping[str, Any], prepared: Path, lock: Path, inputs: list[Path]
 ) -> Section:
     """Tell where the page comes from, in what is the same for every run of one commit."""
-    rejected = found(prepared / "rejected.csv", read_table, "prepare")
+    rejected = found(prepared / "rejected.csv", lambda path: read_table(path, "file", "reason"), "prepare")
     return {
         "params": flat(params.model_dump()),
         "counts": {name: meta[name] for name in ("read", "duplicates_dropped", "rejected")} | meta["counts"],

@@ -22,7 +22,7 @@ def training_section(training: Path, metrics: Path, figures: Mapping[str, Any]) 
     """Draw the curves with the best evaluation and the alarms, and the film strip of fixed latents."""
     history = _table(metrics / "history.csv", "train.log_every is larger than steps: no step was logged")
     evaluations = _table(metrics / "evaluations.csv", "train.evaluate_every is larger than steps: none was made")
-    alarms = found(metrics / "alarms.csv", read_table, "evaluate")
+    alarms = found(metrics / "alarms.csv", lambda path: read_table(path, "alarm", "advice"), "evaluate")
     fired, best = None if isinstance(alarms, Absent) else alarms, None
     if not isinstance(evaluations, Absent):
         best = int(figures.get("train_best_step", evaluations["step"][evaluations["domain_fid_to_heldout"].idxmin()]))
