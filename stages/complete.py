@@ -3,10 +3,24 @@
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
+import torch
 import typer
+from tqdm import tqdm
 
 from ganlib.core.console import run
+from ganlib.core.files import rounded, whole_file, whole_folder, write_json
+from ganlib.core.images import to_unit_range
+from ganlib.core.packed import read_meta, read_split
 from ganlib.core.params import given_path, load_params
+from ganlib.core.seeding import pin_arithmetic, random_generator, resolve_device
+from ganlib.datasets.decode import Recipe
+from ganlib.datasets.plain import read_with_recipe
+from ganlib.functional.losses import LOSSES
+from ganlib.looking.completion import compare_completions, complete, completion_figures
+from ganlib.looking.masks import make_mask, read_masks
+from ganlib.looking.pictures import labelled_rows
+from ganlib.networks.families import load_discriminator, load_generator
 
 SHOWN = 10
 """Images in the picture."""
@@ -21,21 +35,6 @@ def main(
 ) -> None:
     """Hide parts of held-out images, or of your own, and let the generator complete them."""
     params = load_params()
-    import numpy as np
-    import torch
-    from tqdm import tqdm
-
-    from ganlib.core.files import rounded, whole_file, whole_folder, write_json
-    from ganlib.core.images import to_unit_range
-    from ganlib.core.packed import read_meta, read_split
-    from ganlib.core.seeding import pin_arithmetic, random_generator, resolve_device
-    from ganlib.datasets.decode import Recipe
-    from ganlib.datasets.plain import read_with_recipe
-    from ganlib.functional.losses import LOSSES
-    from ganlib.looking.completion import compare_completions, complete, completion_figures
-    from ganlib.looking.masks import make_mask, read_masks
-    from ganlib.looking.pictures import labelled_rows
-    from ganlib.networks.families import load_discriminator, load_generator
 
     pin_arithmetic(params.threads)
     device, settings = resolve_device(params.device), params.complete

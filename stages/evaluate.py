@@ -1,13 +1,34 @@
 """Evaluate generated images against real ones."""
 
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
+import numpy as np
 import typer
 
 from ganlib.core.console import run
+from ganlib.core.distributed import rank
+from ganlib.core.files import read_json, read_table, rounded, whole_file, write_json, write_table
+from ganlib.core.launch import joined, launch, must_launch, processes_here
 from ganlib.core.params import given_path, load_params
+from ganlib.core.seeding import pin_arithmetic, random_generator, resolve_device
+from ganlib.datasets.plain import read_images
+from ganlib.evaluation.extractors import (
+    check_images,
+    check_protocol,
+    check_same_shape,
+    describe_images,
+    load_extractor,
+    notes_on,
+    notes_on_judge,
+)
+from ganlib.evaluation.order import content_order
+from ganlib.evaluation.plain import Settings, compare_sets
+from ganlib.evaluation.repetition import in_order_given
+from ganlib.evaluation.stored import load_reference
+from ganlib.evaluation.summary import evaluate
+from ganlib.features.judge import ROTATIONS, check_judge, load_judge
+from ganlib.features.judging import asked_and_judged
 
 app = typer.Typer(help=__doc__)
 
@@ -32,31 +53,11 @@ def samples(
 ) -> None:
     """Measure quality, diversity and mode collapse of what the sample stage made."""
     params = load_params()
-    import numpy as np
-
-    from ganlib.core.distributed import rank
-    from ganlib.core.files import read_json, read_table, rounded, whole_file, write_json, write_table
-    from ganlib.core.launch import joined, processes_here, relaunched
-    from ganlib.core.seeding import pin_arithmetic, random_generator, resolve_device
-    from ganlib.evaluation.extractors import (
-        check_images,
-        check_protocol,
-        describe_images,
-        load_extractor,
-        notes_on,
-        notes_on_judge,
-    )
-    from ganlib.evaluation.order import content_order
-    from ganlib.evaluation.repetition import in_order_given
-    from ganlib.evaluation.stored import load_reference
-    from ganlib.evaluation.summary import evaluate
-    from ganlib.features.judge import check_judge, load_judge
-    from ganlib.features.judging import asked_and_judged
 
     device = resolve_device(params.device)
     processes = processes_here(params.train.distributed, device)
-    if relaunched(processes, "stages.evaluate"):
-        return
+    if must_launch(processes):
+        return launch(processes, "stages.evaluate")
     pin_arithmetic(params.threads)
     images, weights = np.load(generated / "images.npy", mmap_mode="r"), given_path(params.evaluate.inception_weights)
     check_images(images, f"{generated / 'images.npy'}")
@@ -115,15 +116,6 @@ def folders(
     ] = "auto",
 ) -> None:
     """Compare any two sets of images; print a figure a line."""
-    import numpy as np
-
-    from ganlib.core.files import rounded
-    from ganlib.core.seeding import pin_arithmetic, random_generator, resolve_device
-    from ganlib.datasets.plain import read_images
-    from ganlib.evaluation.extractors import check_images, check_same_shape, describe_images, load_extractor, notes_on
-    from ganlib.evaluation.plain import Settings, compare_sets
-    from ganlib.features.judge import ROTATIONS, check_judge
-
     pin_arithmetic(threads)
     where = resolve_device(device)
     real_images, fake_images = read_images(real), read_images(fake)
@@ -158,4 +150,4 @@ def folders(
 
 
 if __name__ == "__main__":
-    run(app, check_params=sys.argv[1:2] != ["folders"])
+    run(app)

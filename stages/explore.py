@@ -4,10 +4,27 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
+import torch
 import typer
 
 from ganlib.core.console import run
+from ganlib.core.files import whole_folder, write_json
+from ganlib.core.packed import read_split
 from ganlib.core.params import load_params
+from ganlib.core.seeding import pin_arithmetic, random_generator, resolve_device
+from ganlib.features.judge import check_judge, load_judge
+from ganlib.functional.latents import draw_latents
+from ganlib.looking.exploration import (
+    SHRUNK,
+    class_arithmetic,
+    draw_pictures,
+    nearest_training_images,
+    paint,
+    paint_walks,
+)
+from ganlib.looking.pictures import save_animation
+from ganlib.networks.families import load_generator
 
 
 def main(
@@ -23,24 +40,6 @@ def main(
     (factors, columns), arithmetic (equations, 4: A, B, C, A - B + C), neighbours (rows, 1 + nearest training images).
     """
     params = load_params()
-    import numpy as np
-    import torch
-
-    from ganlib.core.files import whole_folder, write_json
-    from ganlib.core.packed import read_split
-    from ganlib.core.seeding import pin_arithmetic, random_generator, resolve_device
-    from ganlib.features.judge import check_judge, load_judge
-    from ganlib.functional.latents import draw_latents
-    from ganlib.looking.exploration import (
-        SHRUNK,
-        class_arithmetic,
-        draw_pictures,
-        nearest_training_images,
-        paint,
-        paint_walks,
-    )
-    from ganlib.looking.pictures import save_animation
-    from ganlib.networks.families import load_generator
 
     pin_arithmetic(params.threads)
     device, settings = resolve_device(params.device), params.explore

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ganlib.core.console import run
+from ganlib.looking.export import export_onnx
 
 
 def main(
@@ -13,10 +14,8 @@ def main(
     out: Annotated[Path, typer.Option(help="ONNX file to write.")],
 ) -> None:
     """Export a generator: latents, and labels if it is conditional, to images in [-1, 1]."""
-    from ganlib.looking.export import export_onnx
-
     export_onnx(model, out)
 
 
 if __name__ == "__main__":
-    run(lambda: typer.run(main), check_params=False)
+    run(lambda: typer.run(main))

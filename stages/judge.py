@@ -3,10 +3,18 @@
 from pathlib import Path
 from typing import Annotated, Any
 
+import torch
 import typer
+from tqdm import tqdm
 
 from ganlib.core.console import run
+from ganlib.core.files import whole_folder
+from ganlib.core.packed import read_meta, read_split
 from ganlib.core.params import load_params
+from ganlib.core.seeding import pin_arithmetic, resolve_device, seeded_weights
+from ganlib.core.weights import save_network
+from ganlib.features.judge import ROTATIONS, Judge, four_rotations
+from ganlib.features.training import train_judge
 
 
 def main(
@@ -15,15 +23,6 @@ def main(
 ) -> None:
     """Train a small classifier on the prepared training images: of their classes, or without labels of rotations."""
     params = load_params()
-    import torch
-    from tqdm import tqdm
-
-    from ganlib.core.files import whole_folder
-    from ganlib.core.packed import read_meta, read_split
-    from ganlib.core.seeding import pin_arithmetic, resolve_device, seeded_weights
-    from ganlib.core.weights import save_network
-    from ganlib.features.judge import ROTATIONS, Judge, four_rotations
-    from ganlib.features.training import train_judge
 
     pin_arithmetic(params.threads)
     device = resolve_device(params.device)

@@ -4,10 +4,19 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
 
+import numpy as np
 import typer
+from tqdm import tqdm
 
 from ganlib.core.console import run
+from ganlib.core.files import whole_file, whole_folder, write_json
+from ganlib.core.images import grid_image
+from ganlib.core.packed import read_split
 from ganlib.core.params import given_path, load_params
+from ganlib.datasets.decode import Recipe
+from ganlib.datasets.examples import Place
+from ganlib.datasets.pack import describe, pack
+from ganlib.datasets.sources import open_source
 
 SHOWN = 64
 """Images on the contact sheet."""
@@ -20,16 +29,6 @@ def main(
 ) -> None:
     """Pack the images that data.dataset names into uint8 arrays, split into train and held-out."""
     data = load_params().data
-    import numpy as np
-    from tqdm import tqdm
-
-    from ganlib.core.files import whole_file, whole_folder, write_json
-    from ganlib.core.images import grid_image
-    from ganlib.core.packed import read_split
-    from ganlib.datasets.decode import Recipe
-    from ganlib.datasets.examples import Place
-    from ganlib.datasets.pack import describe, pack
-    from ganlib.datasets.sources import open_source
 
     recipe = Recipe(data.image_size, data.channels, data.resize, data.background)
     with whole_folder(out) as folder:

@@ -6,7 +6,9 @@ from typing import Annotated
 import typer
 
 from ganlib.core.console import run
+from ganlib.core.files import whole_folder
 from ganlib.core.params import load_params
+from ganlib.training.publish import publish
 
 
 def main(
@@ -15,9 +17,6 @@ def main(
 ) -> None:
     """Take the best or the last weights; another choice costs no training."""
     chosen = load_params().publish
-
-    from ganlib.core.files import whole_folder
-    from ganlib.training.publish import publish
 
     with whole_folder(out) as folder:
         step = publish(training, folder, chosen.checkpoint, chosen.ema)

@@ -4,10 +4,22 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 
 from ganlib.core.console import run
+from ganlib.core.distributed import rank
+from ganlib.core.files import rounded, whole_folder, write_json, write_table
+from ganlib.core.launch import joined, launch, must_launch, processes_here
+from ganlib.core.packed import read_meta, read_split
 from ganlib.core.params import given_path, load_params
+from ganlib.core.seeding import pin_arithmetic, random_generator, resolve_device
+from ganlib.evaluation.extractors import check_images, describe_images, load_extractor
+from ganlib.evaluation.stored import save_reference
+from ganlib.evaluation.summary import heldout_figures
+from ganlib.features.judge import check_judge, load_judge
+from ganlib.features.judging import asked_and_judged, judge_confusion
+from ganlib.metrics.reference import build_reference
 
 
 def main(
@@ -17,24 +29,11 @@ def main(
 ) -> None:
     """Take the features of the real images, and what held-out ones score in the place of generated ones."""
     params = load_params()
-    import numpy as np
-
-    from ganlib.core.distributed import rank
-    from ganlib.core.files import rounded, whole_folder, write_json, write_table
-    from ganlib.core.launch import joined, processes_here, relaunched
-    from ganlib.core.packed import read_meta, read_split
-    from ganlib.core.seeding import pin_arithmetic, random_generator, resolve_device
-    from ganlib.evaluation.extractors import check_images, describe_images, load_extractor
-    from ganlib.evaluation.stored import save_reference
-    from ganlib.evaluation.summary import heldout_figures
-    from ganlib.features.judge import check_judge, load_judge
-    from ganlib.features.judging import asked_and_judged, judge_confusion
-    from ganlib.metrics.reference import build_reference
 
     device = resolve_device(params.device)
     processes = processes_here(params.train.distributed, device)
-    if relaunched(processes, "stages.reference"):
-        return
+    if must_launch(processes):
+        return launch(processes, "stages.reference")
     pin_arithmetic(params.threads)
     random = np.random.default_rng(random_generator(params.seed, "reference").initial_seed())
     meta, train, heldout = read_meta(prepared), read_split(prepared, "train"), read_split(prepared, "heldout")

@@ -1,13 +1,17 @@
 """Write the report, or compare several runs."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ganlib.core.console import run
+from ganlib.core.files import whole_file
 from ganlib.core.params import load_params
+from ganlib.report.comparison import comparison_sections
+from ganlib.report.page import page_sections
+from ganlib.report.parts import render
+from ganlib.report.revisions import read_run
 
 app = typer.Typer(help=__doc__)
 
@@ -27,10 +31,6 @@ def page(
 ) -> None:
     """Put images, figures, curves and parameters on one page, and print the headline."""
     params = load_params()
-
-    from ganlib.core.files import whole_file
-    from ganlib.report.page import page_sections
-    from ganlib.report.parts import render
 
     sections = page_sections(
         params,
@@ -57,11 +57,6 @@ def compare(
     out: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("report/compare.html"),
 ) -> None:
     """Set several runs side by side; only figures of one protocol are ranked."""
-    from ganlib.core.files import whole_file
-    from ganlib.report.comparison import comparison_sections
-    from ganlib.report.parts import render
-    from ganlib.report.revisions import read_run
-
     sections = comparison_sections([read_run(name) for name in dict.fromkeys(revisions)])
     with whole_file(out) as partial:
         partial.write_text(render("compare.html.jinja", sections), encoding="utf-8")
@@ -71,4 +66,4 @@ def compare(
 
 
 if __name__ == "__main__":
-    run(app, check_params=sys.argv[1:2] != ["compare"])
+    run(app)

@@ -3,10 +3,22 @@
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
+import torch
 import typer
 
 from ganlib.core.console import run
+from ganlib.core.distributed import rank
+from ganlib.core.files import whole_file, whole_folder
+from ganlib.core.launch import joined, launch, must_launch, processes_here
 from ganlib.core.params import check_count, load_params
+from ganlib.core.precision import prepare_arithmetic
+from ganlib.core.seeding import pin_arithmetic, random_generator, resolve_device
+from ganlib.functional.latents import draw_classes, draw_latents, grid_classes
+from ganlib.looking.pictures import grid as draw_grid
+from ganlib.looking.pictures import write_pngs, write_zip
+from ganlib.networks.families import load_generator
+from ganlib.networks.sampling import generate
 
 
 def main(
@@ -16,24 +28,11 @@ def main(
 ) -> None:
     """Generate sample.count images for the evaluation, and a grid for people."""
     params = load_params()
-    import numpy as np
-    import torch
-
-    from ganlib.core.distributed import rank
-    from ganlib.core.files import whole_file, whole_folder
-    from ganlib.core.launch import joined, processes_here, relaunched
-    from ganlib.core.precision import prepare_arithmetic
-    from ganlib.core.seeding import pin_arithmetic, random_generator, resolve_device
-    from ganlib.functional.latents import draw_classes, draw_latents, grid_classes
-    from ganlib.looking.pictures import grid as draw_grid
-    from ganlib.looking.pictures import write_pngs, write_zip
-    from ganlib.networks.families import load_generator
-    from ganlib.networks.sampling import generate
 
     device = resolve_device(params.device)
     processes, bf16 = processes_here(params.train.distributed, device), params.sample.precision == "bf16"
-    if relaunched(processes, "stages.sample"):
-        return
+    if must_launch(processes):
+        return launch(processes, "stages.sample")
     pin_arithmetic(params.threads)
     generator, columns = load_generator(model), params.sample.grid
 

@@ -7,10 +7,25 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from tqdm import tqdm
 
 from ganlib.core.console import run
+from ganlib.core.distributed import check_alike, from_first, rank
+from ganlib.core.files import sha256_of, whole_folder
+from ganlib.core.launch import joined, launch, must_launch
+from ganlib.core.memory import keep_freed_memory
 from ganlib.core.params import load_params
+from ganlib.core.precision import precision_of, prepare_arithmetic
 from ganlib.core.schema import TrainParams
+from ganlib.core.seeding import pin_arithmetic, resolve_device, seeded_weights
+from ganlib.networks.sync_norm import synchronise
+from ganlib.training.checkpoint import checkpoint_folder, checkpoint_key, load_latest_checkpoint, save_checkpoint
+from ganlib.training.game import build_players, game_of
+from ganlib.training.inputs import load_inputs
+from ganlib.training.loop import train
+from ganlib.training.results import save_results
+from ganlib.training.state import Training, start_training
+from ganlib.training.watch import build_watch
 
 DEPENDS_ON: Any = {
     **dict.fromkeys(("seed", "lr", "batch_size", "steps", "threads", "device", "game", "model", "loss"), True),
@@ -33,25 +48,9 @@ def main(
     A run that was killed goes on from its last checkpoint when the same command is given again.
     """
     params = load_params()
-    from tqdm import tqdm
 
-    from ganlib.core.distributed import check_alike, from_first, rank
-    from ganlib.core.files import sha256_of, whole_folder
-    from ganlib.core.launch import joined, relaunched
-    from ganlib.core.memory import keep_freed_memory
-    from ganlib.core.precision import precision_of, prepare_arithmetic
-    from ganlib.core.seeding import pin_arithmetic, resolve_device, seeded_weights
-    from ganlib.networks.sync_norm import synchronise
-    from ganlib.training.checkpoint import checkpoint_folder, checkpoint_key, load_latest_checkpoint, save_checkpoint
-    from ganlib.training.game import build_players, game_of
-    from ganlib.training.inputs import load_inputs
-    from ganlib.training.loop import train
-    from ganlib.training.results import save_results
-    from ganlib.training.state import Training, start_training
-    from ganlib.training.watch import build_watch
-
-    if relaunched(params.train.distributed, "stages.train"):
-        return
+    if must_launch(params.train.distributed):
+        return launch(params.train.distributed, "stages.train")
     pin_arithmetic(params.threads)
     with ExitStack() as stack:
         device = stack.enter_context(joined(params.train.distributed, resolve_device(params.device)))

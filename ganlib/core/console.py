@@ -6,19 +6,11 @@ import time
 from collections.abc import Callable
 
 from ganlib.core.errors import UserError
-from ganlib.core.params import load_params
 
 
-def run(command: Callable[[], object], check_params: bool = True) -> None:
-    """Check params.yaml, if told to, then run a command; print user errors without a traceback and exit with 1.
-
-    The check comes before the command reads its arguments or imports torch, so that a typo is reported at once.
-    """
+def run(command: Callable[[], object]) -> None:
+    """Run a command; print user errors without a traceback and exit with 1."""
     try:
-        if check_params and load_params().device == "cuda":
-            from ganlib.core.seeding import resolve_device  # imports torch, only when there is something to ask it
-
-            resolve_device("cuda")
         command()
     except UserError as error:
         _let_the_first_speak()

@@ -30,14 +30,16 @@ def processes_here(count: int, device: torch.device) -> int:
     return min(count, torch.cuda.device_count()) if device.type == "cuda" else count
 
 
-def relaunched(count: int, module: str) -> bool:
-    """Run this command, that of a module, in `count` processes, and return whether there was need to.
+def must_launch(count: int) -> bool:
+    """Tell whether this process has to start `count` others: not for one, nor in one that was started so."""
+    return count > 1 and "WORLD_SIZE" not in os.environ
 
-    There is none for one process, or in one that was started so. Raises UserError when one is killed, and exits as
-    the first that fails.
+
+def launch(count: int, module: str) -> None:
+    """Run this command, that of a module, in `count` processes.
+
+    Raises UserError when one is killed, and exits as the first that fails.
     """
-    if count == 1 or "WORLD_SIZE" in os.environ:
-        return False
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -58,7 +60,6 @@ def relaunched(count: int, module: str) -> bool:
             sys.exit(failure.exitcode)  # it has said why
         name = signal.Signals(-failure.exitcode).name
         raise UserError(f"process {number} was ended by {name}: {AGAIN}") from None
-    return True
 
 
 @contextmanager
