@@ -45,7 +45,7 @@ def samples(
     confusion: Annotated[Path, typer.Option(help="CSV file of classes asked for and judged; held-out or conditional.")],
     nearest: Annotated[
         Path,
-        typer.Option(help="CSV file of the images nearest each other, by index; of training ones in content order."),
+        typer.Option(help="CSV file of the images nearest each other, by their indices in the arrays, from 0."),
     ],
     curves: Annotated[
         Path, typer.Option(help="Folder for the training's history, evaluations and alarms, as CSV files.")
@@ -82,13 +82,14 @@ def samples(
     order, labels = content_order(images), generated / "labels.npy"
     table, agreement = read_table(reference / "confusion.csv", "asked", "judged"), {}
     if labels.is_file():  # a conditional model was asked for these classes
-        table = asked_and_judged(np.load(labels)[order], described.classes, network)
+        table = asked_and_judged(np.load(labels), described.classes[np.argsort(order)], network)
         agreement = {"class_agreement": float(np.mean(table["asked"].to_numpy() == table["judged"].to_numpy()))}
     protocol |= {"protocol_generated": len(images), "protocol_draws": params.evaluate.draws}
     notes = notes_on(protocol) | notes_on_judge(heldout["judge_accuracy"], params.evaluate.min_judge_accuracy)
     trained = read_json(training / "training.json") | read_json(model / "published.json")
     write_json(metrics, rounded(result.metrics | agreement) | trained | notes | protocol)
-    tables = {classes: result.per_class, nearest: in_order_given(result.nearest, order), confusion: table}
+    pairs = in_order_given(result.nearest, order, np.load(reference / "train_order.npy"))
+    tables = {classes: result.per_class, nearest: pairs, confusion: table}
     for path, content in tables.items():
         write_table(path, content)
     for name in ("history.csv", "evaluations.csv", "alarms.csv"):

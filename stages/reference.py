@@ -15,6 +15,7 @@ from ganlib.core.packed import read_meta, read_split
 from ganlib.core.params import given_path, load_params
 from ganlib.core.seeding import pin_arithmetic, random_generator, resolve_device
 from ganlib.evaluation.extractors import check_images, describe_images, load_extractor
+from ganlib.evaluation.order import content_order
 from ganlib.evaluation.stored import save_reference
 from ganlib.evaluation.summary import heldout_figures
 from ganlib.features.judge import check_judge, load_judge
@@ -70,6 +71,7 @@ def main(
     }
     with whole_folder(out) as folder:
         save_reference(folder, reference)
+        np.save(folder / "train_order.npy", content_order(train.images))
         write_json(folder / "protocol.json", protocol)
         write_json(folder / "heldout.json", rounded(figures))
         write_table(folder / "confusion.csv", asked_and_judged(asked, judged, network))

@@ -21,7 +21,6 @@ from ganlib.core.files import read_json, read_table, sha256_of, write_json
 from ganlib.core.packed import SPLITS, read_split
 from ganlib.core.params import load_params
 from ganlib.core.schema import Params, Section
-from ganlib.evaluation.order import content_order
 from ganlib.features.judge import ROTATIONS, load_judge
 from ganlib.features.judging import judge_images
 from tests.conftest import ROOT, edit_params, small_params
@@ -314,7 +313,6 @@ def test_the_nearest_pairs_name_images_by_where_they_lie(pipeline: tuple[Path, d
     folder = pipeline[0]
     pairs = read_table(folder / "metrics/nearest.csv")
     fake, train = np.load(folder / "data/samples/images.npy"), read_split(folder / "data/prepared", "train").images
-    train = train[content_order(train)]
     judge = load_judge(folder / "data/judge")
     device = torch.device("cpu")
     for pair in pairs.to_dict("records"):

@@ -84,7 +84,8 @@ def _count_within(features: Features, near: float) -> int:
     return sum(int(np.count_nonzero(squared <= near**2)) for _, squared in squared_distances(features, features))
 
 
-def in_order_given(nearest: pd.DataFrame, order: NDArray[np.int64]) -> pd.DataFrame:
-    """Return a table of nearest images with generated ones by their index before they were sorted into `order`."""
-    ours, other = nearest["kind"] == "generated", nearest["other"].to_numpy()
-    return nearest.assign(image=order[nearest["image"].to_numpy()], other=np.where(ours, order[other * ours], other))
+def in_order_given(nearest: pd.DataFrame, order: NDArray[np.int64], train_order: NDArray[np.int64]) -> pd.DataFrame:
+    """Return a table of nearest images with their indices before they were sorted into `order`, and `train_order`."""
+    ours, other = (nearest["kind"] == "generated").to_numpy(), nearest["other"].to_numpy()
+    others = np.where(ours, order[other * ours], train_order[other * ~ours])
+    return nearest.assign(image=order[nearest["image"].to_numpy()], other=others)

@@ -10,8 +10,8 @@ from PIL import Image
 from torch import Tensor
 
 from ganlib.core.schema import ExploreParams
-from ganlib.evaluation.extractors import judge_images
 from ganlib.features.judge import Judge
+from ganlib.features.judging import judge_images
 from ganlib.looking.pictures import grid, labelled_rows
 from ganlib.looking.walks import class_means, combine, interpolate, loop, plane
 from ganlib.metrics.manifold import nearest_neighbours

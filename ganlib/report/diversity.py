@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 
 from ganlib.core.files import read_table
-from ganlib.evaluation.order import content_order
 from ganlib.report import charts
 from ganlib.report.parts import Absent, Images, found, tiled
 
@@ -31,7 +30,7 @@ def diversity_section(metrics: Path, train: Images, samples: Path) -> Section:
     if isinstance(images, Absent):
         return drawn | {"repeats": images, "copies": images}
     by_kind = {kind: nearest.loc[nearest["kind"] == kind] for kind in ("generated", "training")}
-    copied = train[content_order(train)[by_kind["training"]["other"]]]
+    copied = train[by_kind["training"]["other"].to_numpy()]
     return drawn | {
         "repeats": _pairs(by_kind["generated"], images, images[by_kind["generated"]["other"]], "generated"),
         "copies": _pairs(by_kind["training"], images, copied, "training"),
