@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from PIL import Image
 
-from ganlib.datasets.decode import Recipe, prepare_chunk
+from ganlib.datasets.decode import Preparation, prepare_chunk
 from ganlib.datasets.examples import Example
 from ganlib.datasets.parallel import CHUNK_IMAGES
 
@@ -29,14 +29,14 @@ COUNTS = [5_000, 50_000]
 MEASURE = """
 import resource, sys, time
 from pathlib import Path
-from ganlib.datasets.decode import Recipe
+from ganlib.datasets.decode import Preparation
 from ganlib.datasets.pack import pack
 from ganlib.datasets.trees import tree_source
 archive, out = map(Path, sys.argv[1:])
 out.mkdir()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 start = time.perf_counter()
-pack(tree_source(archive), Recipe(32, 3, "crop", 255), out, heldout=0.2)
+pack(tree_source(archive), Preparation(32, 3, "crop", 255), out, heldout=0.2)
 kinds = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN
 print(time.perf_counter() - start, before, *(resource.getrusage(kind).ru_maxrss for kind in kinds))
 """
@@ -58,9 +58,9 @@ def bare_loop(files: list[bytes], image_size: int) -> None:
 
 
 def our_loop(files: list[bytes], image_size: int) -> None:
-    recipe = Recipe(image_size, 3, "squash", 255)
+    preparation = Preparation(image_size, 3, "squash", 255)
     for start in range(0, len(files), CHUNK_IMAGES):
-        prepare_chunk([Example("", None, content) for content in files[start : start + CHUNK_IMAGES]], recipe)
+        prepare_chunk([Example("", None, content) for content in files[start : start + CHUNK_IMAGES]], preparation)
 
 
 def images_per_second(loop: Callable[[list[bytes], int], None], files: list[bytes], image_size: int) -> float:

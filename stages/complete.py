@@ -14,8 +14,8 @@ from ganlib.core.images import to_unit_range
 from ganlib.core.packed import read_meta, read_split
 from ganlib.core.params import given_path, load_params
 from ganlib.core.seeding import pin_arithmetic, random_generator, resolve_device
-from ganlib.datasets.decode import Recipe
-from ganlib.datasets.plain import read_with_recipe
+from ganlib.datasets.decode import Preparation
+from ganlib.datasets.plain import read_prepared_images
 from ganlib.functional.losses import LOSSES
 from ganlib.looking.completion import compare_completions, complete, completion_figures
 from ganlib.looking.masks import make_mask, read_masks
@@ -39,7 +39,7 @@ def main(
     pin_arithmetic(params.threads)
     device, settings = resolve_device(params.device), params.complete
     meta, train = read_meta(prepared), read_split(prepared, "train").images
-    recipe = Recipe(meta["image_size"], meta["channels"], params.data.resize, params.data.background)
+    preparation = Preparation(meta["image_size"], meta["channels"], params.data.resize, params.data.background)
     own = Path(settings.path).resolve() != prepared.resolve()
     masks = {
         name: make_mask(name, meta["image_size"], random_generator(params.seed, f"complete/mask/{name}"))
@@ -48,7 +48,7 @@ def main(
     if own_masks := given_path(settings.own_masks):
         masks |= read_masks(own_masks, meta["image_size"], settings.masks)
     if own:
-        pixels = read_with_recipe(Path(settings.path), recipe, settings.images)
+        pixels = read_prepared_images(Path(settings.path), preparation, settings.images)
     else:
         heldout = read_split(prepared, "heldout").images
         order = torch.randperm(len(heldout), generator=random_generator(params.seed, "complete/images"))

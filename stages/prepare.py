@@ -13,7 +13,7 @@ from ganlib.core.files import whole_file, whole_folder, write_json
 from ganlib.core.images import grid_image
 from ganlib.core.packed import read_split
 from ganlib.core.params import given_path, load_params
-from ganlib.datasets.decode import Recipe
+from ganlib.datasets.decode import Preparation
 from ganlib.datasets.examples import Place
 from ganlib.datasets.pack import describe, pack
 from ganlib.datasets.sources import open_source
@@ -30,7 +30,7 @@ def main(
     """Pack the images that data.dataset names into uint8 arrays, split into train and held-out."""
     data = load_params().data
 
-    recipe = Recipe(data.image_size, data.channels, data.resize, data.background)
+    preparation = Preparation(data.image_size, data.channels, data.resize, data.background)
     with whole_folder(out) as folder:
         with TemporaryDirectory(dir=folder) as scratch:
             place = Place(data.dataset, given_path(data.path), downloads, Path(scratch), data.url, data.sha256)
@@ -38,13 +38,13 @@ def main(
             with tqdm(source.examples, "prepare", source.total, unit="image", disable=None) as examples:
                 packed = pack(
                     source._replace(examples=iter(examples)),
-                    recipe,
+                    preparation,
                     folder,
                     heldout=data.heldout,
                     limit=data.limit,
                     max_rejected=data.max_rejected,
                 )
-        meta = describe(packed, source.class_names, data.dataset, recipe)
+        meta = describe(packed, source.class_names, data.dataset, preparation)
         write_json(folder / "meta.json", meta)
         shown = np.random.default_rng(0).permutation(meta["counts"]["train"])[:SHOWN]
         sheet = grid_image(read_split(folder, "train").images[shown], columns=8, scale=max(1, 64 // data.image_size))

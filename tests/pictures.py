@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ganlib.datasets.decode import Recipe, prepare_image
+from ganlib.datasets.decode import Preparation, prepare_image
 from ganlib.datasets.examples import Rejected, Source
 from ganlib.datasets.pack import Packed, pack
 from ganlib.datasets.parallel import prepare_all
 
-RECIPE = Recipe(image_size=8, channels=3, resize="crop", background=255)
+PREPARATION = Preparation(image_size=8, channels=3, resize="crop", background=255)
 
 
 def picture(seed: int, size: tuple[int, int] = (12, 10), mode: str = "RGB") -> Image.Image:
@@ -50,18 +50,18 @@ def pets() -> dict[str, bytes]:
     return {name: encoded(picture(seed)) for seed, name in enumerate(names)}
 
 
-def prepared(image: Image.Image, recipe: Recipe = RECIPE) -> "np.ndarray":
-    pixels = np.frombuffer(prepare_image(image, recipe), np.uint8)
-    return pixels.reshape(recipe.image_size, recipe.image_size, recipe.channels).transpose(2, 0, 1)
+def prepared(image: Image.Image, preparation: Preparation = PREPARATION) -> "np.ndarray":
+    pixels = np.frombuffer(prepare_image(image, preparation), np.uint8)
+    return pixels.reshape(preparation.image_size, preparation.image_size, preparation.channels).transpose(2, 0, 1)
 
 
 def reasons(source: Source) -> dict[str, str]:
     """Return why each rejected file of a source is not taken."""
-    outcomes = prepare_all(source.examples, RECIPE, workers=1)
+    outcomes = prepare_all(source.examples, PREPARATION, workers=1)
     return {item.name: item.reason for item in outcomes if isinstance(item, Rejected)}
 
 
 def packed_into(folder: Path, source: Source, **options: object) -> Packed:
     folder.mkdir(exist_ok=True)
     settings: dict[str, object] = {"heldout": 0.4, "workers": 1} | options
-    return pack(source, RECIPE, folder, **settings)  # pyright: ignore[reportArgumentType]
+    return pack(source, PREPARATION, folder, **settings)  # pyright: ignore[reportArgumentType]

@@ -12,8 +12,8 @@ from ganlib.core.errors import UserError
 from ganlib.core.images import to_pixels, to_unit_range
 from ganlib.core.schema import MASKS, CompleteParams
 from ganlib.core.seeding import random_generator
-from ganlib.datasets.decode import Recipe
-from ganlib.datasets.plain import read_with_recipe
+from ganlib.datasets.decode import Preparation
+from ganlib.datasets.plain import read_prepared_images
 from ganlib.functional.losses import LOSSES
 from ganlib.looking.completion import (
     compare_completions,
@@ -346,14 +346,14 @@ def test_low_resolution_needs_a_size_that_its_blocks_divide():
         make_mask("lowres", 30, torch.Generator())
 
 
-RECIPE = Recipe(SIZE, 1, "crop", 255)
+PREPARATION = Preparation(SIZE, 1, "crop", 255)
 
 
 def test_own_images_are_prepared_as_training_images_are(tmp_path: Path):
-    images = read_with_recipe(tree(pets(), tmp_path / "pets"), RECIPE, limit=5)
+    images = read_prepared_images(tree(pets(), tmp_path / "pets"), PREPARATION, limit=5)
     assert images.shape == (5, 1, SIZE, SIZE) and images.dtype == np.uint8
     np.save(tmp_path / "pets.npy", images)
-    assert np.array_equal(read_with_recipe(tmp_path / "pets.npy", RECIPE, limit=3), images[:3])
+    assert np.array_equal(read_prepared_images(tmp_path / "pets.npy", PREPARATION, limit=3), images[:3])
 
 
 @pytest.mark.parametrize(
@@ -367,10 +367,10 @@ def test_own_images_are_prepared_as_training_images_are(tmp_path: Path):
 def test_own_images_that_cannot_be_used_are_named(tmp_path: Path, files: dict[str, bytes], message: str):
     (tmp_path / "own").mkdir()
     with pytest.raises(UserError, match=message):
-        read_with_recipe(tree(files, tmp_path / "own"), RECIPE, limit=5)
+        read_prepared_images(tree(files, tmp_path / "own"), PREPARATION, limit=5)
 
 
 def test_an_array_of_another_size_is_named(tmp_path: Path):
     np.save(tmp_path / "own.npy", np.zeros((2, 1, 8, 8), np.uint8))
     with pytest.raises(UserError, match=r"own\.npy: holds uint8 \(2, 1, 8, 8\), not uint8 \(N, 1, 16, 16\)"):
-        read_with_recipe(tmp_path / "own.npy", RECIPE, limit=5)
+        read_prepared_images(tmp_path / "own.npy", PREPARATION, limit=5)

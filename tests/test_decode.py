@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from ganlib.core.schema import DataParams
-from ganlib.datasets.decode import MAX_BYTES, RESIZES, Recipe, UnusableError, prepare_chunk, prepare_example
+from ganlib.datasets.decode import MAX_BYTES, RESIZES, Preparation, UnusableError, prepare_chunk, prepare_example
 from ganlib.datasets.examples import Example, Rejected
-from tests.pictures import RECIPE, encoded, picture, png_header, prepared
+from tests.pictures import PREPARATION, encoded, picture, png_header, prepared
 
 PNG = encoded(picture(0))
 JPEG = encoded(picture(0, (64, 64)), "JPEG")
@@ -24,7 +24,7 @@ def test_every_mode_becomes_grey_or_colour(mode: str, channels: int):
     via = {"PA": "P", "RGBa": "RGBA"}.get(mode)
     image = picture(0, mode=via or mode)
     image = image.convert(mode) if via else image
-    array = prepared(image, RECIPE._replace(channels=channels))
+    array = prepared(image, PREPARATION._replace(channels=channels))
     assert array.shape == (channels, 8, 8) and array.std() > 0
 
 
@@ -60,17 +60,17 @@ def test_sixteen_bit_files_keep_their_range():
 
 @pytest.mark.parametrize("background", [0, 128, 255])
 def test_what_is_transparent_shows_the_background(background: int):
-    recipe = RECIPE._replace(background=background)
+    preparation = PREPARATION._replace(background=background)
     clear = Image.new("RGBA", (8, 8), (10, 20, 30, 0))
-    assert (prepared(clear, recipe) == background).all()
-    half = prepared(Image.new("LA", (8, 8), (0, 128)), recipe)
+    assert (prepared(clear, preparation) == background).all()
+    half = prepared(Image.new("LA", (8, 8), (0, 128)), preparation)
     assert abs(int(half[0, 0, 0]) - background * 127 / 255) <= 1
     palette = Image.new("RGB", (8, 8), "red").convert("P")
     with Image.open(io.BytesIO(encoded(palette, transparency=palette.getpixel((0, 0))))) as image:
         assert image.mode == "P"
-        assert (prepared(image, recipe) == background).all()
+        assert (prepared(image, preparation) == background).all()
     with Image.open(io.BytesIO(encoded(Image.new("RGB", (8, 8), (1, 2, 3)), transparency=(1, 2, 3)))) as image:
-        assert (prepared(image, recipe) == background).all()
+        assert (prepared(image, preparation) == background).all()
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
@@ -107,7 +107,7 @@ def striped(size: tuple[int, int]) -> Image.Image:
 
 @pytest.mark.parametrize("size", [(90, 30), (30, 90)])
 def test_crop_keeps_the_centre_squash_keeps_all_and_pad_adds_borders(size: tuple[int, int]):
-    results = {name: prepared(striped(size), Recipe(12, 1, name, 128))[0] for name in RESIZES}
+    results = {name: prepared(striped(size), Preparation(12, 1, name, 128))[0] for name in RESIZES}
     if size[1] > size[0]:
         results = {name: array.T for name, array in results.items()}
     assert results["crop"].mean() < 10
@@ -126,7 +126,7 @@ def test_the_protocols_are_those_that_params_offer():
 
 @pytest.mark.parametrize("size", [8, 17, 256])
 def test_any_size_can_be_asked_for(size: int):
-    assert prepared(picture(0, (1000, 8)), RECIPE._replace(image_size=size)).shape == (3, size, size)
+    assert prepared(picture(0, (1000, 8)), PREPARATION._replace(image_size=size)).shape == (3, size, size)
 
 
 def bad_files() -> Iterator[tuple[str, bytes, str, bool]]:
@@ -149,7 +149,7 @@ def bad_files() -> Iterator[tuple[str, bytes, str, bool]]:
 
 @pytest.mark.parametrize(("name", "content", "reason", "counts"), list(bad_files()), ids=lambda value: str(value)[:20])
 def test_a_file_that_cannot_be_taken_gets_a_reason(name: str, content: bytes, reason: str, counts: bool):
-    (outcome,) = prepare_chunk([Example(name, None, content)], RECIPE)
+    (outcome,) = prepare_chunk([Example(name, None, content)], PREPARATION)
     assert isinstance(outcome, Rejected)
     assert outcome.name == name and outcome.counts == counts
     assert outcome.reason.startswith(reason) and " at 0x" not in outcome.reason
@@ -159,17 +159,19 @@ def test_a_file_that_cannot_be_taken_gets_a_reason(name: str, content: bytes, re
 def test_a_file_cut_anywhere_is_rejected(kind: str):
     content = encoded(picture(0, (64, 64)), kind)
     for cut in range(0, len(content) * 9 // 10, 97):
-        (outcome,) = prepare_chunk([Example("cut.jpg", None, content[:cut])], RECIPE)
+        (outcome,) = prepare_chunk([Example("cut.jpg", None, content[:cut])], PREPARATION)
         assert isinstance(outcome, Rejected) and outcome.reason, cut
 
 
 def test_a_wrong_extension_does_not_matter():
-    assert not isinstance(prepare_example(Example("really a png.jpg", None, PNG), RECIPE), Rejected)
-    assert not isinstance(prepare_example(Example("no extension", None, PNG), RECIPE), Rejected)
+    assert not isinstance(prepare_example(Example("really a png.jpg", None, PNG), PREPARATION), Rejected)
+    assert not isinstance(prepare_example(Example("no extension", None, PNG), PREPARATION), Rejected)
 
 
 def test_a_thin_image_is_taken():
-    assert not isinstance(prepare_example(Example("a.png", None, encoded(picture(0, (1000, 8)))), RECIPE), Rejected)
+    assert not isinstance(
+        prepare_example(Example("a.png", None, encoded(picture(0, (1000, 8)))), PREPARATION), Rejected
+    )
 
 
 def test_a_file_that_may_not_be_read_is_rejected(tmp_path: Path):
@@ -180,7 +182,7 @@ def test_a_file_that_may_not_be_read_is_rejected(tmp_path: Path):
     try:
         if user == 0:
             os.seteuid(65534)  # root may read everything
-        outcome = prepare_example(Example(file.name, None, file), RECIPE)
+        outcome = prepare_example(Example(file.name, None, file), PREPARATION)
     finally:
         os.seteuid(user)
     assert outcome == Rejected(file.name, "cannot be read: Permission denied")
@@ -189,5 +191,5 @@ def test_a_file_that_may_not_be_read_is_rejected(tmp_path: Path):
 def test_a_huge_file_is_rejected_unread(tmp_path: Path):
     with (tmp_path / "huge.png").open("wb") as file:
         file.truncate(MAX_BYTES + 1)
-    outcome = prepare_example(Example("huge.png", None, tmp_path / "huge.png"), RECIPE)
+    outcome = prepare_example(Example("huge.png", None, tmp_path / "huge.png"), PREPARATION)
     assert outcome == Rejected("huge.png", "larger than 256 MiB")

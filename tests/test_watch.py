@@ -18,7 +18,7 @@ from ganlib.core.images import to_unit_range
 from ganlib.core.schema import CriticLoss, LabelledLoss
 from ganlib.functional.losses import LOSSES, Targets
 from ganlib.networks.families import discriminator_config, generator_config, load_discriminator, load_generator
-from ganlib.training.alarms import EVALUATION_ALARMS, LOG_ALARMS, STUCK_ROWS, Figures
+from ganlib.training.alarms import EVALUATION_ALARMS, LOG_ALARMS, STUCK_ROWS, Curves
 from ganlib.training.loop import RESTORES
 from ganlib.training.publish import publish
 from ganlib.training.results import save_results
@@ -30,8 +30,8 @@ HEALTHY = {"d_loss": 1.2, "g_loss": 0.9, "d_grad_norm": 3.0, "g_grad_norm": 2.0}
 
 def raised(history: list[dict[str, float]], scores: list[float] = [], smallest: float = 0.0) -> list[str]:  # noqa: B006
     evaluations = [{"diversity_score": score} for score in scores]
-    figures = Figures(history, evaluations, smallest)
-    return [alarm.name for alarm in (*LOG_ALARMS, *EVALUATION_ALARMS) if alarm.value(figures) is not None]
+    curves = Curves(history, evaluations, smallest)
+    return [alarm.name for alarm in (*LOG_ALARMS, *EVALUATION_ALARMS) if alarm.value(curves) is not None]
 
 
 def rows(**changes: float) -> list[dict[str, float]]:

@@ -26,7 +26,7 @@ ORIENTED = {"exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"}
 """Where an orientation may be noted, besides a TIFF's own tags."""
 
 
-class Recipe(NamedTuple):
+class Preparation(NamedTuple):
     """What one image is made into."""
 
     image_size: int
@@ -50,11 +50,11 @@ class UnusableError(ValueError):
     """An image that is whole, but not usable; the message says why."""
 
 
-def prepare_example(example: Example, recipe: Recipe) -> Prepared | Rejected:
+def prepare_example(example: Example, preparation: Preparation) -> Prepared | Rejected:
     """Decode and resize one example; whatever is wrong with its file becomes a reason."""
     try:
         content = read_content(example.content)
-        pixels = prepare_image(open_image(content), recipe)
+        pixels = prepare_image(open_image(content), preparation)
     except Exception as error:  # on damaged files Pillow raises nearly every kind there is
         return rejection(example.name, error)
     packed = content.tobytes() if isinstance(content, Image.Image) else content
@@ -82,7 +82,7 @@ def open_image(content: bytes | Image.Image) -> Image.Image:
         raise UnidentifiedImageError("not an image that Pillow reads") from None
 
 
-def prepare_image(image: Image.Image, recipe: Recipe) -> bytes:
+def prepare_image(image: Image.Image, preparation: Preparation) -> bytes:
     """Return (image_size, image_size, channels) uint8 of an image's first frame, upright, without alpha.
 
     What would only copy the pixels is left out: it takes a tenth of the time of a small image.
@@ -91,11 +91,11 @@ def prepare_image(image: Image.Image, recipe: Recipe) -> bytes:
         raise UnusableError(f"{image.width}x{image.height} pixels: a side is shorter than {MIN_SIDE}")
     if image.format == "TIFF" or ORIENTED & image.info.keys():
         image = ImageOps.exif_transpose(image)
-    size, mode = recipe.image_size, MODES[recipe.channels]
+    size, mode = preparation.image_size, MODES[preparation.channels]
     if image.mode != mode or "transparency" in image.info:
-        image = flatten(image, recipe.background).convert(mode)
+        image = flatten(image, preparation.background).convert(mode)
     if image.size != (size, size):
-        image = RESIZES[recipe.resize].apply(image, size, recipe.background)
+        image = RESIZES[preparation.resize].apply(image, size, preparation.background)
     return image.tobytes()
 
 
@@ -166,9 +166,9 @@ def rejection(name: str, error: Exception) -> Rejected:
     return Rejected(name, f"damaged: {message}")
 
 
-def prepare_chunk(examples: list[Example | Rejected], recipe: Recipe) -> list[Prepared | Rejected]:
+def prepare_chunk(examples: list[Example | Rejected], preparation: Preparation) -> list[Prepared | Rejected]:
     """Prepare several examples; what was rejected before passes through in its place."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of metadata that nobody uses here
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        return [item if isinstance(item, Rejected) else prepare_example(item, recipe) for item in examples]
+        return [item if isinstance(item, Rejected) else prepare_example(item, preparation) for item in examples]

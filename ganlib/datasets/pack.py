@@ -14,7 +14,7 @@ import pandas as pd
 from ganlib.core.errors import UserError
 from ganlib.core.files import write_table
 from ganlib.core.packed import SPLITS, ImageWriter, image_writer, images_path, labels_path
-from ganlib.datasets.decode import RESIZES, Prepared, Recipe
+from ganlib.datasets.decode import RESIZES, Preparation, Prepared
 from ganlib.datasets.examples import Rejected, Source
 from ganlib.datasets.parallel import prepare_all
 
@@ -42,7 +42,7 @@ class Packed:
 
 def pack(
     source: Source,
-    recipe: Recipe,
+    preparation: Preparation,
     folder: Path,
     *,
     heldout: float,
@@ -54,7 +54,7 @@ def pack(
 
     Raise UserError when too many files are rejected or a split stays empty.
     """
-    packed = _collect(source, recipe, folder, heldout, workers)
+    packed = _collect(source, preparation, folder, heldout, workers)
     _check_rejected(packed, source.origin, max_rejected)
     if limit is not None:
         _limit(packed, folder, limit)
@@ -73,21 +73,21 @@ def belongs_to_heldout(digest: bytes, share: float) -> bool:
     return int.from_bytes(digest[:8], "big") < share * 2**64
 
 
-def describe(packed: Packed, class_names: list[str], dataset: str, recipe: Recipe) -> dict[str, Any]:
+def describe(packed: Packed, class_names: list[str], dataset: str, preparation: Preparation) -> dict[str, Any]:
     """Return what a consumer of the packed data must know (meta.json)."""
     return {
-        "background": recipe.background,
-        "channels": recipe.channels,
+        "background": preparation.background,
+        "channels": preparation.channels,
         "class_names": class_names,
         "counts": {name: len(kept.digests) for name, kept in packed.splits.items()},
         "counts_per_class": {name: count_per_class(kept.labels, class_names) for name, kept in packed.splits.items()},
         "dataset": dataset,
         "duplicates_dropped": packed.duplicates,
-        "image_size": recipe.image_size,
+        "image_size": preparation.image_size,
         "pixel_map": "x = pixel / 127.5 - 1",
         "read": packed.read,
         "rejected": len(packed.rejected),
-        "resize": RESIZES[recipe.resize].protocol,
+        "resize": RESIZES[preparation.resize].protocol,
         "sha256": {name: kept.sha256 for name, kept in packed.splits.items()},
         "source_sha256": packed.source_sha256,
     }
@@ -98,22 +98,22 @@ def count_per_class(labels: "array[int]", class_names: list[str]) -> dict[str, i
     return {name: counts[index] for index, name in enumerate(class_names)}
 
 
-def _collect(source: Source, recipe: Recipe, folder: Path, heldout: float, workers: int | None) -> Packed:
-    packed, seen, source_hash = Packed(), set[bytes](), hashlib.sha256()
-    shape = (recipe.image_size, recipe.image_size, recipe.channels)
+def _collect(source: Source, preparation: Preparation, folder: Path, heldout: float, workers: int | None) -> Packed:
+    packed, digests, source_hash = Packed(), set[bytes](), hashlib.sha256()
+    shape = (preparation.image_size, preparation.image_size, preparation.channels)
     with ExitStack() as stack:
         writers = {name: stack.enter_context(image_writer(folder, name, shape)) for name in SPLITS}
-        for outcome in prepare_all(source.examples, recipe, workers):
+        for outcome in prepare_all(source.examples, preparation, workers):
             packed.read += 1
             _update(source_hash, outcome)
             if isinstance(outcome, Prepared) and outcome.label is None and source.class_names:
                 outcome = Rejected(outcome.name, "lies in no class folder")
             if isinstance(outcome, Rejected):
                 packed.rejected.append(outcome)
-            elif outcome.digest in seen:
+            elif outcome.digest in digests:
                 packed.duplicates += 1
             else:
-                seen.add(outcome.digest)
+                digests.add(outcome.digest)
                 _keep(packed, outcome, writers, heldout)
     for name, writer in writers.items():
         packed.splits[name].sha256 = writer.sha256.hexdigest()

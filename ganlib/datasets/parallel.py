@@ -10,7 +10,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
 from ganlib.core.errors import UserError
-from ganlib.datasets.decode import Prepared, Recipe, prepare_chunk
+from ganlib.datasets.decode import Preparation, Prepared, prepare_chunk
 from ganlib.datasets.examples import Example, Rejected
 
 CHUNK_IMAGES = 32
@@ -21,19 +21,19 @@ Results = list[Prepared | Rejected]
 
 
 def prepare_all(
-    examples: Iterable[Example | Rejected], recipe: Recipe, workers: int | None = None
+    examples: Iterable[Example | Rejected], preparation: Preparation, workers: int | None = None
 ) -> Iterator[Prepared | Rejected]:
     """Prepare examples in as many processes as there are cores; the results and their order never depend on that."""
     workers = workers or available_cores()
     if workers == 1:
         for chunk in chunks(examples):
-            yield from prepare_chunk(chunk, recipe)
+            yield from prepare_chunk(chunk, preparation)
         return
     with ProcessPoolExecutor(workers, initializer=_serve_parent) as pool:
         pending: deque[Future[Results]] = deque()
         try:
             for chunk in chunks(examples):
-                pending.append(pool.submit(prepare_chunk, chunk, recipe))
+                pending.append(pool.submit(prepare_chunk, chunk, preparation))
                 if len(pending) > 2 * workers:
                     yield from pending.popleft().result()
             while pending:

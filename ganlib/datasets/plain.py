@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ganlib.core.errors import UserError
-from ganlib.datasets.decode import Recipe, flatten, open_image, prepare_example, read_content
+from ganlib.datasets.decode import Preparation, flatten, open_image, prepare_example, read_content
 from ganlib.datasets.examples import Example, Rejected
 from ganlib.datasets.trees import tree_source
 
@@ -39,12 +39,12 @@ def read_images(path: Path) -> NDArray[np.uint8]:
     return np.stack(images)
 
 
-def read_with_recipe(path: Path, recipe: Recipe, limit: int) -> NDArray[np.uint8]:
+def read_prepared_images(path: Path, preparation: Preparation, limit: int) -> NDArray[np.uint8]:
     """Return the first `limit` images of a folder or archive, prepared as training images are, (N, C, H, W).
 
     A .npy or .npz array must hold prepared images already. Raise UserError when there are none, or one can't be used.
     """
-    shape = (recipe.channels, recipe.image_size, recipe.image_size)
+    shape = (preparation.channels, preparation.image_size, preparation.image_size)
     if path.suffix in (".npy", ".npz") and path.exists():
         array = _read_array(path)
         if array.dtype != np.uint8 or array.shape[1:] != shape or not len(array):
@@ -52,7 +52,7 @@ def read_with_recipe(path: Path, recipe: Recipe, limit: int) -> NDArray[np.uint8
         return np.ascontiguousarray(array[:limit])
     pixels: list[bytes] = []
     for item in tree_source(path, str(path)).examples:
-        prepared = item if isinstance(item, Rejected) else prepare_example(item, recipe)
+        prepared = item if isinstance(item, Rejected) else prepare_example(item, preparation)
         if isinstance(prepared, Rejected):
             if prepared.counts:
                 raise UserError(f"{path}: {prepared.name}: {prepared.reason}: replace or delete it")

@@ -207,10 +207,10 @@ def discriminator_step(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Update D; return its loss without class loss and penalties, and both logits."""
     discriminator, penalised = players.networks["discriminator"], recipe.r1_weight > 0
-    seen_real = seen(batch.real_images, batch, REAL, recipe).requires_grad_(penalised)
+    seen_real = as_seen(batch.real_images, batch, REAL, recipe).requires_grad_(penalised)
     with autocast(seen_real, recipe.bf16 and not penalised):  # bf16 is too coarse for the penalty's second derivative
         real_logits, real_class_loss = discriminate(discriminator, seen_real, batch.real_classes, recipe)
-    seen_fake = seen(fake_images, batch, FAKE, recipe)
+    seen_fake = as_seen(fake_images, batch, FAKE, recipe)
     with autocast(seen_fake, recipe.bf16):
         fake_logits, fake_class_loss = discriminate(discriminator, seen_fake, batch.fake_classes, recipe)
     d_loss = recipe.loss.discriminator(real_logits, fake_logits, *batch.targets)
@@ -236,7 +236,7 @@ def generator_step(
     # D is only the judge here, so its own gradients, which the next step would discard, are not computed.
     discriminator.requires_grad_(False)
     with autocast(fake_images, recipe.bf16):
-        seen_fake = seen(fake_images, batch, JUDGED, recipe)
+        seen_fake = as_seen(fake_images, batch, JUDGED, recipe)
         logits, fake_class_loss = discriminate(discriminator, seen_fake, batch.fake_classes, recipe)
     g_loss = recipe.loss.generator(logits)
     total = g_loss + recipe.auxiliary * fake_class_loss if recipe.auxiliary else g_loss
@@ -256,7 +256,7 @@ def discriminate(
     return logits, logits.new_zeros(())
 
 
-def seen(images: torch.Tensor, batch: Batch, place: int, recipe: Recipe) -> torch.Tensor:
+def as_seen(images: torch.Tensor, batch: Batch, place: int, recipe: Recipe) -> torch.Tensor:
     """Return images as D sees them: recoloured, moved, cut and noisy, real and fake alike."""
     if batch.colours is not None:
         images = recolour(images, recipe.colour, batch.colours[place])

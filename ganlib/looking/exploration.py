@@ -31,7 +31,7 @@ class Arithmetic(NamedTuple):
     """Names of the classes A, B and C, and of the class that the judge takes the result for."""
 
 
-class Neighbours(NamedTuple):
+class NearestImages(NamedTuple):
     images: Images
     """(N, 1 + count, C, H, W): each generated image and its nearest training images, the nearest first."""
     classes: list[str]
@@ -115,16 +115,16 @@ def class_arithmetic(
 
 def nearest_training_images(
     judge: Judge, generated: Images, train: Images, count: int, device: torch.device
-) -> Neighbours:
+) -> NearestImages:
     """Set beside generated images (N, C, H, W) those training images (M, C, H, W) nearest in the judge's features."""
     described = judge_images(judge, generated, device)
     nearest, _ = nearest_neighbours(described.features, judge_images(judge, train, device).features, count)
     images = np.concatenate([generated[:, None], train[nearest]], 1)
-    return Neighbours(images, [judge.class_names[index] for index in described.classes])
+    return NearestImages(images, [judge.class_names[index] for index in described.classes])
 
 
 def draw_pictures(
-    walks: Mapping[str, Images], neighbours: Neighbours, arithmetic: Arithmetic | str
+    walks: Mapping[str, Images], neighbours: NearestImages, arithmetic: Arithmetic | str
 ) -> dict[str, Image.Image]:
     """Lay out for people what was found; the walk itself is an animation."""
     pictures = {name: grid(np.concatenate(walks[name]), walks[name].shape[1]) for name in ("interpolation", "plane")}

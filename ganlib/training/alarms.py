@@ -22,7 +22,7 @@ FROZEN = 1e-4
 """Relative change of the losses under which they stand still."""
 
 
-class Figures(NamedTuple):
+class Curves(NamedTuple):
     """What an alarm may look at."""
 
     history: Sequence[Row]
@@ -33,47 +33,47 @@ class Figures(NamedTuple):
 
 class Alarm(NamedTuple):
     name: str
-    value: Callable[[Figures], float | None]
+    value: Callable[[Curves], float | None]
     """Returns the figure that gives the alarm, or None if all is well."""
     reason: str
     advice: str
 
 
-def not_finite(figures: Figures) -> float | None:
+def not_finite(curves: Curves) -> float | None:
     """Return a loss or gradient norm that is NaN or infinite: the weights are lost."""
-    return next((value for value in figures.history[-1].values() if not math.isfinite(value)), None)
+    return next((value for value in curves.history[-1].values() if not math.isfinite(value)), None)
 
 
-def collapse(figures: Figures) -> float | None:
+def collapse(curves: Curves) -> float | None:
     """Return the diversity score when it has fallen under half of its best."""
-    scores = [row["diversity_score"] for row in figures.evaluations]
+    scores = [row["diversity_score"] for row in curves.evaluations]
     fallen = scores and max(scores) >= DIVERSE and scores[-1] < COLLAPSED * max(scores)
     return scores[-1] if fallen else None
 
 
-def not_diverse(figures: Figures) -> float | None:
+def not_diverse(curves: Curves) -> float | None:
     """Return the diversity score when none of the last evaluations has reached that of a generator that can fall."""
-    scores = [row["diversity_score"] for row in figures.evaluations[-SLOW_EVALUATIONS:]]
+    scores = [row["diversity_score"] for row in curves.evaluations[-SLOW_EVALUATIONS:]]
     return scores[-1] if len(scores) == SLOW_EVALUATIONS and max(scores) < DIVERSE else None
 
 
-def discriminator_wins(figures: Figures) -> float | None:
+def discriminator_wins(curves: Curves) -> float | None:
     """Return D's loss when it stays where it can fall no further."""
-    losses, smallest = [row["d_loss"] for row in figures.history[-STUCK_ROWS:]], figures.smallest_d_loss
+    losses, smallest = [row["d_loss"] for row in curves.history[-STUCK_ROWS:]], curves.smallest_d_loss
     stuck = len(losses) == STUCK_ROWS and smallest is not None and max(losses) < smallest + NOTHING_LEFT
     return losses[-1] if stuck else None
 
 
-def large_gradient(figures: Figures) -> float | None:
+def large_gradient(curves: Curves) -> float | None:
     """Return the median gradient norm of either net over the last rows when it is over 100; one spike is no sign."""
-    rows = figures.history[-STUCK_ROWS:]
+    rows = curves.history[-STUCK_ROWS:]
     largest = max(median(row[name] for row in rows) for name in ("d_grad_norm", "g_grad_norm"))
     return largest if len(rows) == STUCK_ROWS and largest > LARGEST_GRADIENT else None
 
 
-def frozen_losses(figures: Figures) -> float | None:
+def frozen_losses(curves: Curves) -> float | None:
     """Return D's loss when the losses of both nets do not move."""
-    rows = figures.history[-STUCK_ROWS:]
+    rows = curves.history[-STUCK_ROWS:]
     still = len(rows) == STUCK_ROWS and all(_stands_still([row[name] for row in rows]) for name in ("d_loss", "g_loss"))
     return rows[-1]["d_loss"] if still else None
 

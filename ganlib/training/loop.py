@@ -13,7 +13,7 @@ from ganlib.core.distributed import averaged, part, processes
 from ganlib.core.errors import UserError
 from ganlib.core.schema import Params
 from ganlib.functional.averages import decay_for, update_ema
-from ganlib.training.alarms import EVALUATION_ALARMS, LOG_ALARMS, Alarm, Figures, Row
+from ganlib.training.alarms import EVALUATION_ALARMS, LOG_ALARMS, Alarm, Curves, Row
 from ganlib.training.game import Game, Players
 from ganlib.training.graph import GraphedStep
 from ganlib.training.state import Training
@@ -64,7 +64,7 @@ def train(
             report(training.history[-1])
             raise_alarms(training, LOG_ALARMS, game, params, warn)
         if evaluates and not training.active.get("not_finite"):  # absent after a return to the best weights
-            evaluate(training, watch)
+            judge_average(training, watch)
             raise_alarms(training, EVALUATION_ALARMS, game, params, warn)
         if training.ended:
             break
@@ -100,9 +100,9 @@ def set_lr(players: Players, lr: float, d_ratio: float) -> None:
             group["lr"] = lr * d_ratio if team == "d" else lr
 
 
-def evaluate(training: Training, watch: Watch) -> None:
+def judge_average(training: Training, watch: Watch) -> None:
     """Let the watch judge the moving average; keep the players if they are the best so far."""
-    figures, images = watch.evaluate(training.players.averages["generator"])
+    figures, images = watch.figures_of(training.players.averages["generator"])
     lowest = min((row["domain_fid_to_heldout"] for row in training.evaluations), default=math.inf)
     training.evaluations.append({"step": training.step, **figures})
     training.progress.append(torch.from_numpy(images))
@@ -114,10 +114,10 @@ def raise_alarms(
     training: Training, alarms: tuple[Alarm, ...], game: Game, params: Params, warn: Callable[[str], None]
 ) -> None:
     """Record and report those alarms that were not on before, and do at a collapse what `train.on_collapse` says."""
-    figures = Figures(training.history, training.evaluations, game.limits(params).smallest_d_loss)
+    curves = Curves(training.history, training.evaluations, game.limits(params).smallest_d_loss)
     on_collapse = params.train.on_collapse
     for alarm in alarms:
-        was_on, value = training.active.get(alarm.name, False), alarm.value(figures)
+        was_on, value = training.active.get(alarm.name, False), alarm.value(curves)
         training.active[alarm.name] = value is not None
         if value is None or was_on:
             continue

@@ -47,7 +47,7 @@ class Watch:
     protocol: dict[str, Any]
     """What the figures depend on, by key of metrics."""
 
-    def evaluate(self, generator: nn.Module) -> tuple[dict[str, float], Images]:
+    def figures_of(self, generator: nn.Module) -> tuple[dict[str, float], Images]:
         """Return the figures of a generator in evaluation mode, and its first images, (n, C, H, W)."""
         images = generate(generator, self.latents, self.device, self.labels)
         fake = into_bins(judge_images(self.judge, images, self.device), self.reference.centres)
