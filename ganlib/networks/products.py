@@ -1,4 +1,4 @@
-"""Convolutions written as the matrix products that they are, where a processor gains by it.
+"""Convolutions written as the matrix products that they are, where a processor gains a tenth or more by it.
 
 Parameters have the names and shapes of PyTorch's own layers. Maps lie with their channels last, as oneDNN and cuDNN
 want them, so that nothing is copied between a product and the convolution beside it.
@@ -8,15 +8,12 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.functional import conv2d, conv_transpose2d, linear, pad, pixel_shuffle
-from torch.nn.grad import conv2d_weight
+from torch.nn.functional import conv_transpose2d, linear, pad
 
 SMALL_MAP = 7
 """Height of maps up to which patches pay for their copying: oneDNN's bfloat16 takes up to twice as long."""
 DEEP = 256
-"""Channels from which that holds for the convolution itself, and not only for the gradient of its weights."""
-FEW_CHANNELS = 3
-"""Those of an image, of which oneDNN's transposed convolution makes slow work in any precision."""
+"""Channels from which they do: a step at 128 pixels and width 64 gains a sixth, one at 64 pixels a twentieth."""
 
 
 class Projection(nn.Linear):
@@ -37,8 +34,7 @@ class Halving(nn.Conv2d):
         super().__init__(inputs, outputs, kernel_size, stride=2, padding=(kernel_size - 1) // 2, bias=bias)
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        few_wanted = maps.shape[1] <= FEW_CHANNELS and maps.requires_grad
-        if maps.device.type == "cpu" and (few_wanted or is_small(maps.shape[2] // 2)):
+        if gains(maps, maps.shape[2] // 2, self.in_channels):
             return _Halve.apply(*computed_in(maps, self.weight, self.bias))
         return super().forward(maps)
 
@@ -51,20 +47,19 @@ class Doubling(nn.ConvTranspose2d):
         super().__init__(inputs, outputs, kernel_size, 2, padding, output_padding=kernel_size % 2, bias=bias)
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        if maps.device.type == "cpu" and (self.out_channels <= FEW_CHANNELS or is_small(maps.shape[2])):
+        if gains(maps, maps.shape[2], self.out_channels):
             return _Double.apply(*computed_in(maps, self.weight, self.bias))
         return super().forward(maps)
 
 
-def is_small(height: int) -> bool:
-    """Return whether maps are so small, and computed in such precision, that products of patches are faster."""
-    return height <= SMALL_MAP and torch.is_autocast_enabled("cpu")
+def gains(maps: torch.Tensor, height: int, channels: int) -> bool:
+    """Return whether the smaller maps are so small, the larger so deep, and the precision such, that products pay."""
+    small = height <= SMALL_MAP and channels >= DEEP
+    return small and maps.device.type == "cpu" and torch.is_autocast_enabled("cpu")
 
 
 def computed_in(*tensors: torch.Tensor | None) -> list[torch.Tensor | None]:
     """Cast tensors as autocast casts those of PyTorch's convolutions."""
-    if not torch.is_autocast_enabled("cpu"):
-        return list(tensors)
     return [None if tensor is None else tensor.to(torch.get_autocast_dtype("cpu")) for tensor in tensors]
 
 
@@ -125,31 +120,19 @@ class _Weigh(torch.autograd.Function):
 
 def halve(large: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
     """Convolve (N, B, 2H, 2W) by weights (A, B, k, k) to (N, A, H, W)."""
-    kernel_size, height, width = weight.shape[2], large.shape[2] // 2, large.shape[3] // 2
-    if weight.dtype != torch.bfloat16 or weight.shape[1] < DEEP or height > SMALL_MAP:
-        return conv2d(large, weight, bias, 2, (kernel_size - 1) // 2)
-    product = linear(patches(large, kernel_size), weight.permute(0, 2, 3, 1).flatten(1), bias)  # (N*H*W, A)
+    height, width = large.shape[2] // 2, large.shape[3] // 2
+    product = linear(patches(large, weight.shape[2]), weight.permute(0, 2, 3, 1).flatten(1), bias)  # (N*H*W, A)
     return product.view(-1, height, width, len(weight)).permute(0, 3, 1, 2)
 
 
 def double(small: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
     """Convolve (N, A, H, W) by the transpose of weights (A, B, k, k) to (N, B, 2H, 2W)."""
-    kernel_size, channels = weight.shape[2], weight.shape[1]
-    before = (kernel_size - 1) // 2
-    if channels > FEW_CHANNELS:
-        return conv_transpose2d(small, weight, bias, 2, before, output_padding=kernel_size % 2)
-    # oneDNN pads few channels to 16, so each of the four pixels that one becomes gets channels of its own instead.
-    kernels = pad(weight, (2 - before, 4 - kernel_size + before) * 2).unflatten(3, (3, 2)).unflatten(2, (3, 2))
-    kernels = kernels.flip(2, 4).permute(1, 3, 5, 0, 2, 4).flatten(0, 2)  # (B*2*2, A, 3, 3)
-    biases = None if bias is None else bias.repeat_interleave(4)
-    return pixel_shuffle(conv2d(small, kernels, biases, padding=1), 2)
+    kernel_size = weight.shape[2]
+    return conv_transpose2d(small, weight, bias, 2, (kernel_size - 1) // 2, output_padding=kernel_size % 2)
 
 
 def weigh(small: torch.Tensor, large: torch.Tensor, kernel_size: int) -> torch.Tensor:
     """Return what (N, A, H, W) and (N, B, 2H, 2W) add to weights (A, B, k, k), one of them a gradient."""
-    shape = (small.shape[1], large.shape[1], kernel_size, kernel_size)
-    if small.dtype != torch.bfloat16 or small.shape[2] > SMALL_MAP:
-        return conv2d_weight(large, shape, small, 2, (kernel_size - 1) // 2)
     rows = small.permute(0, 2, 3, 1).flatten(0, 2)  # (N*H*W, A)
     product = rows.T @ patches(large, kernel_size)  # (A, k*k*B)
     return product.view(len(product), kernel_size, kernel_size, -1).permute(0, 3, 1, 2)

@@ -12,7 +12,7 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 class _Sum(torch.autograd.Function):
-    """The sum of a tensor over all processes; what each makes of it flows back to all."""
+    """The sum over all processes; what each makes of it flows back to all. PyTorch has deprecated its own."""
 
     @staticmethod
     def forward(ctx: Any, own: torch.Tensor) -> torch.Tensor:

@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 from ganlib.core.files import read_json, read_table
 from ganlib.core.packed import read_meta, read_split
 from ganlib.core.schema import Params
+from ganlib.evaluation.table import METRICS
 from ganlib.report.diversity import diversity_section
 from ganlib.report.figures import headline
 from ganlib.report.latent import completion_section, latent_section
@@ -51,6 +52,7 @@ def page_sections(
         "real": tiled(real, columns, f"{len(real)} real training images in a grid"),
         "figures": figures,
         "headline": headline(measured),
+        "texts": {name: metric.text for name, metric in METRICS.items()},
         "protocol": {
             key.removeprefix("protocol_"): value for key, value in measured.items() if key.startswith("protocol_")
         },
