@@ -16,8 +16,9 @@ from ganlib.core.launch import joined, launch, must_launch
 from ganlib.core.memory import keep_freed_memory
 from ganlib.core.params import load_params
 from ganlib.core.precision import precision_of, prepare_arithmetic
-from ganlib.core.schema import TrainParams
+from ganlib.core.schema import ModelParams, Params, TrainParams
 from ganlib.core.seeding import pin_arithmetic, resolve_device, seeded_weights
+from ganlib.networks.families import FAMILIES
 from ganlib.networks.sync_norm import synchronise
 from ganlib.training.checkpoint import checkpoint_folder, checkpoint_key, load_latest_checkpoint, save_checkpoint
 from ganlib.training.game import build_players, game_of
@@ -28,11 +29,17 @@ from ganlib.training.state import Training, start_training
 from ganlib.training.watch import build_watch
 
 DEPENDS_ON: Any = {
-    **dict.fromkeys(("seed", "lr", "batch_size", "steps", "threads", "device", "game", "model", "loss"), True),
+    **dict.fromkeys(("seed", "lr", "batch_size", "steps", "threads", "device", "game", "loss"), True),
     "data": {"flip"},
     "train": set(TrainParams.model_fields) - {"checkpoint_every"},
 }
-"""The parameters that a checkpoint is bound to, beside the game's own: those that dvc.yaml names for this stage."""
+"""The parameters that a checkpoint is bound to, but for `own_params`: those that dvc.yaml names for this stage."""
+
+
+def own_params(params: Params) -> dict[str, Any]:
+    """Return those of the game, and those of the networks without other families' sections."""
+    others = set(FAMILIES) - {params.model.architecture}
+    return {"games": {params.game}, "model": set(ModelParams.model_fields) - others}
 
 
 def main(
@@ -60,7 +67,7 @@ def main(
         game = game_of(params)
         inputs = load_inputs(prepared, judge, game, params)
         data = inputs.digests, sha256_of(Path(__file__))
-        key = checkpoint_key(params.model_dump(include=DEPENDS_ON | {"games": {params.game}}), device.type, data)
+        key = checkpoint_key(params.model_dump(include=DEPENDS_ON | own_params(params)), device.type, data)
         check_alike(key)
         with seeded_weights(params.seed, "train/weights"):
             networks = {name: synchronise(build(**inputs.configs[name])) for name, build in game.BUILDERS.items()}

@@ -28,6 +28,8 @@ from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import mutate_code
 from cosmic_ray.plugins import get_operator, operator_names
 
+from ganlib.core.files import read_table, write_table
+
 ROOT = Path(__file__).resolve().parents[1]
 WARM_UP, PATIENCE = 20, 4
 """Seconds, and times what the tests take of unbroken code, after which a mutant counts as caught: it hangs."""
@@ -60,7 +62,7 @@ def main() -> None:
                 continue
             chosen = tests[mutant.module]
             rows.append(mutant._asdict() | try_mutant(tree, mutant, chosen, limits[chosen]) | {"state": state})
-            pd.DataFrame(rows).to_csv(given.out, index=False)
+            write_table(given.out, pd.DataFrame(rows))
             print(len(rows), *(rows[-1][key] for key in ("module", "line", "fate", "seconds")), flush=True)
     print(summary(pd.DataFrame(rows)))
 
@@ -175,7 +177,7 @@ def copy_tree(folder: Path) -> str:
 
 
 def rows_of(path: Path) -> list[dict[str, Any]]:
-    return pd.read_csv(path, keep_default_na=False).to_dict("records") if path.exists() else []
+    return read_table(path, "state").to_dict("records") if path.exists() else []
 
 
 def summary(rows: pd.DataFrame) -> str:

@@ -15,9 +15,9 @@ from ganlib.core.files import sha256_of
 from ganlib.core.params import load_params
 from ganlib.report.page import flat
 from ganlib.training.checkpoint import checkpoint_folder, load_latest_checkpoint, save_checkpoint
-from stages.train import DEPENDS_ON
+from stages.train import DEPENDS_ON, own_params
 from tests.conftest import ROOT, SMALL, edit_params
-from tests.test_structure import PIPELINE
+from tests.test_stages import declared_params
 
 TRAIN = [sys.executable, "-m", "stages.train", "data/prepared", "data/judge", "--checkpoints", "checkpoints", "--out"]
 UNLABELLED = {"loss.real_label_low": "1", "loss.real_label_high": "1"}
@@ -147,7 +147,5 @@ def test_a_failed_training_keeps_its_checkpoints(tmp_path: Path):
 
 
 def test_a_checkpoint_is_bound_to_what_dvc_binds_the_stage_to(params_file: Path):
-    bound = flat(load_params().model_dump(include=DEPENDS_ON))
-    whole = flat(load_params().model_dump())
-    declared = PIPELINE["stages"]["train"]["params"]
-    assert set(bound) == {key for key in whole if key in declared or key.split(".")[0] in declared}
+    params = load_params()
+    assert set(flat(params.model_dump(include=DEPENDS_ON | own_params(params)))) == declared_params("train")

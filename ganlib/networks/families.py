@@ -120,4 +120,5 @@ def load_discriminator(folder: Path) -> Discriminator:
 
 
 def _own(model: ModelParams) -> dict[str, Any]:
-    return getattr(model, model.architecture).model_dump()
+    section = getattr(model, model.architecture)
+    return {name: getattr(section, name) for name in type(section).model_fields}
