@@ -133,7 +133,7 @@ def test_every_path_in_params_is_a_dependency_of_the_stages_that_read_it_and_is_
         section, params = PIPELINE["stages"][stage], {f"${{{path}}}": path for path in paths}
         templates = {params[dep] for dep in section["deps"] if dep in params}
         assert templates == {path for path in paths if {path, path.split(".")[0]} & set(section["params"])}, stage
-    assert (ROOT / NO_PATH).read_bytes() == b""
+    assert "no path" in (ROOT / NO_PATH).read_text()  # DVC warns of an empty file
 
 
 def test_every_script_is_a_stage_or_a_tool():
