@@ -34,7 +34,7 @@ def save_results(
     for name, table in tables.items():
         write_table(folder / f"{name}.csv", table)
     np.save(folder / "progress.npy", torch.stack(training.progress).numpy())
-    write_json(folder / "training.json", rounded(training_figures(training)) | dict(protocol))
+    write_json(folder / "training.json", rounded({**training_figures(training), **protocol}))
 
 
 def training_figures(training: Training) -> dict[str, Any]:
