@@ -32,7 +32,7 @@ def run(command: Callable[[], object]) -> None:
 def _let_the_first_speak() -> None:
     # Of processes that train together and fail alike, the first one's message ends the others before they repeat it.
     if os.environ.get("RANK", "0") != "0":
-        time.sleep(3)
+        time.sleep(10)
 
 
 def _is_out_of_memory(error: Exception) -> bool:
