@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ganlib.core.files import read_table
+from ganlib.metrics.frechet import chooses_best
 from ganlib.report import charts
 from ganlib.report.parts import Absent, found, tiled
 
@@ -25,7 +26,7 @@ def training_section(training: Path, metrics: Path, figures: Mapping[str, Any]) 
     alarms = found(metrics / "alarms.csv", lambda path: read_table(path, "alarm", "advice"), "evaluate")
     fired, best = None if isinstance(alarms, Absent) else alarms, None
     if not isinstance(evaluations, Absent):
-        best = int(figures.get("train_best_step", evaluations["step"][evaluations["domain_fid_to_heldout"].idxmin()]))
+        best = int(figures.get("train_best_step", evaluations["step"][evaluations[chooses_best(evaluations)].idxmin()]))
     return {
         "alarms": alarms if isinstance(alarms, Absent) else alarms.to_dict("records"),
         "best": best,
@@ -69,14 +70,15 @@ def _history_charts(history: pd.DataFrame | Absent, alarms: pd.DataFrame | None)
 def _evaluation_charts(evaluations: pd.DataFrame | Absent, alarms: pd.DataFrame | None, best: int | None) -> Section:
     if isinstance(evaluations, Absent):
         return {"distance": evaluations, "diversity": evaluations}
-    at = "at each evaluation of the moving average"
+    at, distance = "at each evaluation of the moving average", chooses_best(evaluations)
+    name = distance.removesuffix("_fid_to_heldout") + " FID"
     return {
         "distance": charts.curves(
-            charts.series(evaluations, {"domain_fid_to_heldout": "domain FID"}),
-            "domain FID to held-out images",
-            f"Domain FID to held-out images {at}",
+            charts.series(evaluations, {distance: name}),
+            f"{name} to held-out images",
+            f"{name[0].upper()}{name[1:]} to held-out images {at}",
             alarms=alarms,
-            best=("domain FID", best) if best else None,
+            best=(name, best) if best else None,
             points=True,
             log=True,
         ),

@@ -13,6 +13,7 @@ from ganlib.core.distributed import averaged, part, processes
 from ganlib.core.errors import UserError
 from ganlib.core.schema import Params
 from ganlib.functional.averages import decay_for, update_ema
+from ganlib.metrics.frechet import chooses_best
 from ganlib.training.alarms import EVALUATION_ALARMS, LOG_ALARMS, Alarm, Curves, Row
 from ganlib.training.game import Game, Players
 from ganlib.training.graph import GraphedStep
@@ -103,10 +104,11 @@ def set_lr(players: Players, lr: float, d_ratio: float) -> None:
 def judge_average(training: Training, watch: Watch) -> None:
     """Let the watch judge the moving average; keep the players if they are the best so far."""
     figures, images = watch.figures_of(training.players.averages["generator"])
-    lowest = min((row["domain_fid_to_heldout"] for row in training.evaluations), default=math.inf)
+    distance = chooses_best(figures)
+    lowest = min((row[distance] for row in training.evaluations), default=math.inf)
     training.evaluations.append({"step": training.step, **figures})
     training.progress.append(torch.from_numpy(images))
-    if figures["domain_fid_to_heldout"] < lowest:
+    if figures[distance] < lowest:
         training.best = copy.deepcopy(training.players.state())
 
 

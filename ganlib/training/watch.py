@@ -10,7 +10,7 @@ from torch import nn
 
 from ganlib.core.schema import Params
 from ganlib.core.seeding import random_generator
-from ganlib.features.judge import ROTATIONS, Judge
+from ganlib.features.eyes import Extractor, class_names_for
 from ganlib.features.judging import judge_images
 from ganlib.functional.latents import draw_classes, draw_latents
 from ganlib.metrics.classes import class_table, diversity_figures
@@ -34,10 +34,12 @@ Images = NDArray[np.uint8]
 class Watch:
     """What the evaluations of one training have in common, so that only the generator differs."""
 
-    judge: Judge
+    extractor: Extractor
     reference: Reference
     heldout: Gaussian
     """Fitted to the held-out images: distances to what training never sees choose the best weights."""
+    heldout_judged: Gaussian
+    """The same in the judge's features, which have no say where another extractor watches."""
     latents: torch.Tensor
     """(count, latent_dim)"""
     labels: torch.Tensor | None
@@ -50,39 +52,60 @@ class Watch:
     def figures_of(self, generator: nn.Module) -> tuple[dict[str, float], Images]:
         """Return the figures of a generator in evaluation mode, and its first images, (n, C, H, W)."""
         images = generate(generator, self.latents, self.device, self.labels)
-        fake = into_bins(judge_images(self.judge, images, self.device), self.reference.centres)
+        fake = into_bins(self.extractor.describe(images, self.device), self.reference.centres)
         random = np.random.default_rng(random_generator(self.seed, "watch/draws").initial_seed())
         valid = among_train(fake, self.reference).valid
         diversity = diversity_figures(class_table(fake.take(valid), self.reference, 1, random), valid)
-        return {
-            "domain_fid_to_heldout": gaussian_distance(fit_gaussian(fake.features), self.heldout),
+        return self.distances_of(images, fake) | {
             "valid": float(valid.mean()),
             "diversity_score": diversity["diversity_score"],
             "classes_covered": diversity["classes_covered"],
         }, images[:PROGRESS_IMAGES]
 
+    def distances_of(self, images: Images, fake: Labelled) -> dict[str, float]:
+        """Return the distance to held-out images that chooses the best weights, and always the judge's as well."""
+        distances = {distance_name(self.extractor): gaussian_distance(fit_gaussian(fake.features), self.heldout)}
+        if self.extractor.features is not None and self.extractor.judge:
+            judged = fit_gaussian(judge_images(self.extractor.judge, images, self.device).features)
+            distances["domain_fid_to_heldout"] = gaussian_distance(judged, self.heldout_judged)
+        return distances
+
+
+def distance_name(extractor: Extractor) -> str:
+    """Return the name of the distance to held-out images that chooses the best weights."""
+    return f"{extractor.prefix}fid_to_heldout"
+
 
 def build_watch(inputs: Inputs, params: Params, device: torch.device) -> Watch:
     """Take the features of up to 5,000 real images of each split, and draw latents, with labels if there are any."""
-    judge = inputs.judge
+    extractor = inputs.extractor
+    assert extractor.judge, "the judge stage trains one"
     random = np.random.default_rng(random_generator(params.seed, "watch/real").initial_seed())
 
-    def describe(images: Images) -> Labelled:
-        chosen = np.sort(random.permutation(len(images))[:REAL_IMAGES])
-        return judge_images(judge, images[chosen], device)
+    def some(images: Images, split: str) -> tuple[Labelled, Images]:
+        chosen, cached = np.sort(random.permutation(len(images))[:REAL_IMAGES]), inputs.features[split]
+        return extractor.describe(images[chosen], device, None if cached is None else cached[chosen]), images[chosen]
 
-    described = describe(inputs.data["images"].numpy()), describe(inputs.heldout)
-    class_names = [] if judge.class_names == ROTATIONS else judge.class_names
-    reference = build_reference(*described, class_names, neighbours=NEIGHBOURS, bins=BINS, random=random)
+    train, _ = some(inputs.data["images"].numpy(), "train")
+    heldout, unseen = some(inputs.heldout, "heldout")
+    own = extractor.features is None
+    judged = heldout.features if own else judge_images(extractor.judge, unseen, device).features
+    class_names = class_names_for(extractor, inputs.eyes)
+    reference = build_reference(train, heldout, class_names, neighbours=NEIGHBOURS, bins=BINS, random=random)
     latent_random = random_generator(params.seed, "watch/latents")
     count, model = params.train.evaluate_count, inputs.configs["generator"]
     return Watch(
-        judge=judge,
+        extractor=extractor,
         reference=reference,
-        heldout=fit_gaussian(described[1].features),
+        heldout=fit_gaussian(heldout.features),
+        heldout_judged=fit_gaussian(judged),
         latents=draw_latents(count, model["latent_dim"], latent_random, model["latents"]),
         labels=draw_classes(count, inputs.class_counts, latent_random) if inputs.class_counts else None,
         seed=params.seed,
         device=device,
-        protocol={"protocol_train_generated": count, "protocol_train_heldout": len(described[1].features)},
+        protocol={
+            "protocol_train_extractor": inputs.eyes.extractor,
+            "protocol_train_generated": count,
+            "protocol_train_heldout": len(heldout.features),
+        },
     )
