@@ -70,7 +70,7 @@ def samples(
     check_protocol(extractor.protocol, protocol, reference)
     with joined(processes, device) as own_device:
         described = describe_images(images, extractor, own_device)
-        beside = None if extractor.features is None else judge_images(network, images, own_device).features
+        beside = None if extractor.prefix in ("", "domain_") else judge_images(network, images, own_device).features
         if rank() != 0:
             return
     result = evaluate(
@@ -145,7 +145,6 @@ def folders(
         np.random.default_rng(random_generator(seed, "evaluate/draws").initial_seed()),
     )
     protocol = opened.protocol | {
-        "protocol_classes": "judge" if class_names else "bins",
         "protocol_draws": draws,
         "protocol_generated": len(fake_images),
         "protocol_heldout": "a random half of the reference",

@@ -22,7 +22,7 @@ from ganlib.features.eyes import cached_features, class_names_for, load_eyes, re
 from ganlib.features.judge import check_judge, load_judge
 from ganlib.features.judging import asked_and_judged, judge_confusion, judge_images
 from ganlib.metrics.frechet import fit_gaussian
-from ganlib.metrics.reference import build_reference
+from ganlib.metrics.reference import build_reference, classes_by
 
 
 def main(
@@ -51,7 +51,9 @@ def main(
             describe_images(split.images, extractor, own_device, cached_features(judge, name, extractor, eyes))
             for name, split in (("train", train), ("heldout", heldout))
         )
-        beside = None if extractor.features is None else judge_images(network, train.images, own_device).features
+        beside = (
+            None if extractor.prefix in ("", "domain_") else judge_images(network, train.images, own_device).features
+        )
         if rank() != 0:
             return
     reference = build_reference(
@@ -70,7 +72,7 @@ def main(
     asked, judged = judge_confusion(network, heldout.images, known, device)
     figures = heldout_figures(reference, extractor.prefix, random)
     protocol = extractor.protocol | {
-        "protocol_classes": "judge" if reference.centres is None else f"{len(reference.centres)} bins",
+        "protocol_classes": classes_by(reference),
         "protocol_data_sha256": meta["sha256"]["train"],
         "protocol_heldout": len(heldout.images),
         "protocol_neighbours": params.evaluate.neighbours,

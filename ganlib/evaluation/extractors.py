@@ -82,6 +82,7 @@ def notes_on_judge(eyes: Eyes, extractor: str, bar: float) -> dict[str, Any]:
     return {
         "judge_accuracy": eyes.judge_accuracy,
         "judge_reliable": reliable,
+        "judge_tells_apart": eyes.judge_tells_apart,
         "judge_unfit_because": eyes.judge_unfit_because,
     }
 

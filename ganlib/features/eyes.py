@@ -53,6 +53,8 @@ class Eyes(NamedTuple):
 
     extractor: str
     """`judge` or `lite0`: who watches the training."""
+    judge_tells_apart: str
+    """`classes`, or `rotations` where the images have no labels or one class."""
     judge_accuracy: float
     judge_fit: bool
     """Whether it has two classes with enough images and is right more often than chance."""
@@ -105,6 +107,7 @@ def eyes_of(extractor: str, fitness: Fitness, labelled: bool, bar: float) -> Eye
     fit = not fitness.unfit_because
     return Eyes(
         extractor=extractor,
+        judge_tells_apart="classes" if labelled else "rotations",
         judge_accuracy=fitness.accuracy,
         judge_fit=fit,
         judge_unfit_because=fitness.unfit_because,

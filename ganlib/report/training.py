@@ -30,6 +30,7 @@ def training_section(training: Path, metrics: Path, figures: Mapping[str, Any]) 
     return {
         "alarms": alarms if isinstance(alarms, Absent) else alarms.to_dict("records"),
         "best": best,
+        "distance": "Domain FID" if isinstance(evaluations, Absent) else distance_title(evaluations),
         "charts": _history_charts(history, fired) | _evaluation_charts(evaluations, fired, best),
         "film": film_strip(training / "progress.npy", evaluations, best),
     }
@@ -71,12 +72,13 @@ def _evaluation_charts(evaluations: pd.DataFrame | Absent, alarms: pd.DataFrame 
     if isinstance(evaluations, Absent):
         return {"distance": evaluations, "diversity": evaluations}
     at, distance = "at each evaluation of the moving average", chooses_best(evaluations)
-    name = distance.removesuffix("_fid_to_heldout") + " FID"
+    title = distance_title(evaluations)
+    name = title[0].lower() + title[1:]
     return {
         "distance": charts.curves(
             charts.series(evaluations, {distance: name}),
             f"{name} to held-out images",
-            f"{name[0].upper()}{name[1:]} to held-out images {at}",
+            f"{title} to held-out images {at}",
             alarms=alarms,
             best=(name, best) if best else None,
             points=True,
@@ -92,6 +94,11 @@ def _evaluation_charts(evaluations: pd.DataFrame | Absent, alarms: pd.DataFrame 
             points=True,
         ),
     }
+
+
+def distance_title(evaluations: pd.DataFrame) -> str:
+    """Return the name, to begin a sentence with, of the distance that chooses the best weights."""
+    return f"{chooses_best(evaluations).removesuffix('_fid_to_heldout')} FID".capitalize().replace("fid", "FID")
 
 
 def film_strip(path: Path, evaluations: pd.DataFrame | Absent, best: int | None) -> Section | Absent:
