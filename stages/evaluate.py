@@ -25,10 +25,12 @@ from ganlib.evaluation.extractors import (
 from ganlib.evaluation.order import content_order
 from ganlib.evaluation.plain import Settings, compare_sets
 from ganlib.evaluation.repetition import in_order_given
-from ganlib.evaluation.stored import load_reference
+from ganlib.evaluation.stored import load_gaussian, load_reference
 from ganlib.evaluation.summary import evaluate
+from ganlib.features.eyes import load_eyes, resolve_extractor
 from ganlib.features.judge import ROTATIONS, check_judge, load_judge
-from ganlib.features.judging import asked_and_judged
+from ganlib.features.judging import asked_and_judged, judge_images
+from ganlib.metrics.frechet import fit_gaussian, gaussian_distance
 
 app = typer.Typer(help=__doc__)
 
@@ -63,11 +65,12 @@ def samples(
     check_images(images, f"{generated / 'images.npy'}")
     network = load_judge(judge)
     check_judge(network, images.shape[1:])
-    extractor = load_extractor(params.evaluate.extractor, judge, weights)
+    extractor = load_extractor(resolve_extractor(params.evaluate.extractor, network.image_shape), judge, weights)
     protocol, heldout = read_json(reference / "protocol.json"), read_json(reference / "heldout.json")
     check_protocol(extractor.protocol, protocol, reference)
     with joined(processes, device) as own_device:
         described = describe_images(images, extractor, own_device)
+        beside = None if extractor.prefix in ("", "domain_") else judge_images(network, images, own_device).features
         if rank() != 0:
             return
     result = evaluate(
@@ -81,11 +84,14 @@ def samples(
     )
     order, labels = content_order(images), generated / "labels.npy"
     table, agreement = read_table(reference / "confusion.csv", "asked", "judged"), {}
-    if labels.is_file():  # a conditional model was asked for these classes
+    if labels.is_file() and network.class_names != ROTATIONS:  # a conditional model was asked for these classes
         table = asked_and_judged(np.load(labels), described.classes[np.argsort(order)], network)
         agreement = {"class_agreement": float(np.mean(table["asked"].to_numpy() == table["judged"].to_numpy()))}
+    if beside is not None:
+        agreement["domain_fid"] = gaussian_distance(fit_gaussian(beside), load_gaussian(reference))
     protocol |= {"protocol_generated": len(images), "protocol_draws": params.evaluate.draws}
-    notes = notes_on(protocol) | notes_on_judge(heldout["judge_accuracy"], params.evaluate.min_judge_accuracy)
+    bar, name = params.evaluate.min_judge_accuracy, protocol["protocol_extractor"]
+    notes = notes_on(protocol) | notes_on_judge(load_eyes(judge), name, bar)
     trained = read_json(training / "training.json") | read_json(model / "published.json")
     write_json(metrics, rounded(result.metrics | agreement) | trained | notes | protocol)
     pairs = in_order_given(result.nearest, order, np.load(reference / "train_order.npy"))
@@ -102,7 +108,8 @@ def folders(
     real: Annotated[Path, typer.Argument(help="Real images: a folder, a zip or tar archive, a .npy or .npz array.")],
     fake: Annotated[Path, typer.Argument(help="Generated images, likewise, of the same size and channels.")],
     extractor: Annotated[
-        Literal["judge", "inception"], typer.Option(help="Whose features to measure in.")
+        Literal["auto", "judge", "lite0", "inception"],
+        typer.Option(help="Whose features to measure in; auto: lite0 for colour, the judge for grey."),
     ] = "inception",
     inception_weights: Annotated[Path | None, typer.Option(help="File with Inception's weights.")] = None,
     judge: Annotated[Path, typer.Option(help="Folder of the judge.")] = Path("data/judge"),
@@ -123,7 +130,8 @@ def folders(
     check_images(real_images, str(real))
     check_images(fake_images, str(fake))
     check_same_shape(real_images, fake_images, f"{real} and {fake}")
-    opened = load_extractor(extractor, judge if extractor == "judge" else None, inception_weights)
+    name = resolve_extractor(extractor, real_images.shape[1:])
+    opened = load_extractor(name, judge if name == "judge" else None, inception_weights)
     class_names = []
     if opened.judge:
         check_judge(opened.judge, real_images.shape[1:])
@@ -137,7 +145,6 @@ def folders(
         np.random.default_rng(random_generator(seed, "evaluate/draws").initial_seed()),
     )
     protocol = opened.protocol | {
-        "protocol_classes": "judge" if class_names else "bins",
         "protocol_draws": draws,
         "protocol_generated": len(fake_images),
         "protocol_heldout": "a random half of the reference",

@@ -13,6 +13,7 @@ from ganlib.core.files import whole_folder, write_json
 from ganlib.core.packed import read_split
 from ganlib.core.params import load_params
 from ganlib.core.seeding import pin_arithmetic, random_generator, resolve_device
+from ganlib.features.eyes import cached_features, load_eyes, open_eyes
 from ganlib.features.judge import check_judge, load_judge
 from ganlib.functional.latents import draw_latents
 from ganlib.looking.exploration import (
@@ -52,7 +53,10 @@ def main(
 
     walks = paint_walks(generator, draw, settings, device)
     generated = paint(generator, draw(settings.rows, "neighbours"), torch.arange(settings.rows), device)
-    neighbours = nearest_training_images(network, generated, train, settings.neighbours, device)
+    eyes = load_eyes(judge)
+    extractor = open_eyes(eyes.extractor, judge)
+    cached = cached_features(judge, "train", extractor, eyes)
+    neighbours = nearest_training_images(extractor, generated, train, settings.neighbours, device, cached)
     random = random_generator(params.seed, "explore/equations")
     arithmetic = class_arithmetic(generator, network, draw(settings.pool, "classes"), settings, random, device)
     arrays = walks | {"neighbours": neighbours.images}

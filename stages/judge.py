@@ -1,4 +1,4 @@
-"""Train the judge, the classifier whose features the evaluation measures in."""
+"""Train the judge, and take the real images' features once for all who look at them."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +13,10 @@ from ganlib.core.packed import read_meta, read_split
 from ganlib.core.params import load_params
 from ganlib.core.seeding import pin_arithmetic, resolve_device, seeded_weights
 from ganlib.core.weights import save_network
-from ganlib.features.judge import ROTATIONS, Judge, four_rotations
+from ganlib.features.eyes import eyes_of, open_eyes, save_eyes, watching_extractor
+from ganlib.features.fitness import judge_fitness
+from ganlib.features.judge import ROTATIONS, Judge, four_rotations, judged_classes
+from ganlib.features.judging import judge_confusion
 from ganlib.features.training import train_judge
 
 
@@ -26,8 +29,11 @@ def main(
 
     pin_arithmetic(params.threads)
     device = resolve_device(params.device)
-    meta, train = read_meta(prepared), read_split(prepared, "train")
-    images, labels = torch.from_numpy(train.images.copy()), train.labels
+    meta, train, heldout = read_meta(prepared), read_split(prepared, "train"), read_split(prepared, "heldout")
+    names, settings = judged_classes(meta["class_names"]), params.evaluate
+    extractor = watching_extractor(settings.extractor, train.images.shape[1:])
+    opened = open_eyes("lite0", None) if extractor == "lite0" else None
+    images, labels = torch.from_numpy(train.images.copy()), train.labels if names != ROTATIONS else None
     if labels is None:
         images, classes = four_rotations(images)
     else:
@@ -35,21 +41,27 @@ def main(
     config: dict[str, Any] = {
         "image_size": meta["image_size"],
         "channels": meta["channels"],
-        "class_names": ROTATIONS if labels is None else meta["class_names"],
+        "class_names": names,
     }
     with seeded_weights(params.seed, "judge/weights"):
         judge = Judge(**config)
-    with tqdm(total=params.evaluate.judge_epochs, desc="judge", unit="epoch", disable=None) as bar:
+    with tqdm(total=settings.judge_epochs, desc="judge", unit="epoch", disable=None) as bar:
 
         def show(row: dict[str, float]) -> None:
             bar.set_postfix(row, refresh=False)
             bar.update()
 
-        train_judge(
-            judge, images, classes, epochs=params.evaluate.judge_epochs, seed=params.seed, device=device, report=show
-        )
+        train_judge(judge, images, classes, epochs=settings.judge_epochs, seed=params.seed, device=device, report=show)
+    known = heldout.labels if labels is not None else None
+    fitness = judge_fitness(*judge_confusion(judge, heldout.images, known, device))
+    features = {}
+    if opened:
+        splits = {"train": train.images, "heldout": heldout.images}
+        features = {name: opened.describe(split, device).features for name, split in splits.items()}
+    eyes = eyes_of(extractor, fitness, labels is not None, settings.min_judge_accuracy)
     with whole_folder(out) as folder:
         save_network(folder, "judge", judge, config)
+        save_eyes(folder, eyes, features)
 
 
 if __name__ == "__main__":

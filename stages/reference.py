@@ -16,11 +16,13 @@ from ganlib.core.params import given_path, load_params
 from ganlib.core.seeding import pin_arithmetic, random_generator, resolve_device
 from ganlib.evaluation.extractors import check_images, describe_images, load_extractor
 from ganlib.evaluation.order import content_order
-from ganlib.evaluation.stored import save_reference
+from ganlib.evaluation.stored import save_gaussian, save_reference
 from ganlib.evaluation.summary import heldout_figures
+from ganlib.features.eyes import cached_features, class_names_for, load_eyes, resolve_extractor
 from ganlib.features.judge import check_judge, load_judge
-from ganlib.features.judging import asked_and_judged, judge_confusion
-from ganlib.metrics.reference import build_reference
+from ganlib.features.judging import asked_and_judged, judge_confusion, judge_images
+from ganlib.metrics.frechet import fit_gaussian
+from ganlib.metrics.reference import build_reference, classes_by
 
 
 def main(
@@ -42,26 +44,35 @@ def main(
         check_images(split.images, f"{prepared}, {name} split")
     network, weights = load_judge(judge), given_path(params.evaluate.inception_weights)
     check_judge(network, train.images.shape[1:], meta["class_names"])
-    extractor = load_extractor(params.evaluate.extractor, judge, weights)
+    extractor = load_extractor(resolve_extractor(params.evaluate.extractor, network.image_shape), judge, weights)
+    eyes = load_eyes(judge)
     with joined(processes, device) as own_device:
-        described_train = describe_images(train.images, extractor, own_device)
-        described_heldout = describe_images(heldout.images, extractor, own_device)
+        described_train, described_heldout = (
+            describe_images(split.images, extractor, own_device, cached_features(judge, name, extractor, eyes))
+            for name, split in (("train", train), ("heldout", heldout))
+        )
+        beside = (
+            None if extractor.prefix in ("", "domain_") else judge_images(network, train.images, own_device).features
+        )
         if rank() != 0:
             return
     reference = build_reference(
         described_train,
         described_heldout,
-        meta["class_names"],
+        class_names_for(extractor, eyes),
         neighbours=params.evaluate.neighbours,
         bins=params.evaluate.bins,
         random=random,
     )
-    if meta["class_names"] and reference.centres is not None:
+    if len(meta["class_names"]) > 1 and reference.centres is not None and not eyes.names_classes:
+        print("WARNING: the judge is too poor to name classes: bins of features take their place", file=sys.stderr)
+    elif len(meta["class_names"]) > 1 and reference.centres is not None:
         print("WARNING: no class has 20 held-out images: bins of features take their place", file=sys.stderr)
-    asked, judged = judge_confusion(network, heldout.images, heldout.labels, device)
-    figures = heldout_figures(reference, extractor.prefix, random) | {"judge_accuracy": float((asked == judged).mean())}
+    known = heldout.labels if network.class_names == meta["class_names"] else None
+    asked, judged = judge_confusion(network, heldout.images, known, device)
+    figures = heldout_figures(reference, extractor.prefix, random)
     protocol = extractor.protocol | {
-        "protocol_classes": "judge" if reference.centres is None else f"{len(reference.centres)} bins",
+        "protocol_classes": classes_by(reference),
         "protocol_data_sha256": meta["sha256"]["train"],
         "protocol_heldout": len(heldout.images),
         "protocol_neighbours": params.evaluate.neighbours,
@@ -72,6 +83,8 @@ def main(
     with whole_folder(out) as folder:
         save_reference(folder, reference)
         np.save(folder / "train_order.npy", content_order(train.images))
+        if beside is not None:
+            save_gaussian(folder, fit_gaussian(beside))
         write_json(folder / "protocol.json", protocol)
         write_json(folder / "heldout.json", rounded(figures))
         write_table(folder / "confusion.csv", asked_and_judged(asked, judged, network))

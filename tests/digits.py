@@ -12,8 +12,9 @@ from scipy.ndimage import gaussian_filter
 from sklearn.datasets import load_digits
 
 from ganlib.core.seeding import seeded_weights
-from ganlib.evaluation.extractors import Extractor, content_order, describe_images
+from ganlib.evaluation.extractors import content_order, describe_images
 from ganlib.evaluation.summary import Figures, evaluate, heldout_figures
+from ganlib.features.eyes import Extractor
 from ganlib.features.judge import ROTATIONS, Judge, four_rotations
 from ganlib.features.training import train_judge
 from ganlib.metrics.diversity import Labelled

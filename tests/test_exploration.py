@@ -10,6 +10,7 @@ from scipy.stats import kstest
 
 from ganlib.core.schema import ExploreParams
 from ganlib.core.seeding import random_generator
+from ganlib.features.eyes import Extractor
 from ganlib.looking.exploration import Arithmetic, Images, class_arithmetic, nearest_training_images, paint, paint_walks
 from ganlib.looking.pictures import labelled_rows, save_animation
 from ganlib.looking.walks import class_means, combine, interpolate, loop, plane
@@ -181,7 +182,9 @@ def test_a_conditional_generator_is_asked_for_each_class_in_turn():
 
 def test_a_training_image_is_its_own_nearest_neighbour():
     train = halves()[0].images[:300]
-    neighbours = nearest_training_images(judge_of_digits(), train[[7, 70]], train, 3, CPU)
+    neighbours = nearest_training_images(
+        Extractor(judge_of_digits(), None, "domain_", {}), train[[7, 70]], train, 3, CPU
+    )
     assert neighbours.images.shape == (2, 4, 1, SIZE, SIZE)
     assert np.array_equal(neighbours.images[:, 0], neighbours.images[:, 1])
     assert not np.array_equal(neighbours.images[:, 0], neighbours.images[:, 2])

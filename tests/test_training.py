@@ -9,10 +9,12 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from ganlib.core.errors import UserError
 from ganlib.core.images import grid_image, to_pixels, to_unit_range
+from ganlib.core.packed import SPLITS
 from ganlib.core.params import DCGAN_SIZES, load_params
 from ganlib.core.schema import Params
 from ganlib.core.seeding import random_generator, resolve_device, seeded_weights
 from ganlib.core.weights import save_network
+from ganlib.features.eyes import Extractor, Eyes
 from ganlib.features.judge import ROTATIONS, Judge
 from ganlib.functional.augmentation import cut_out, draw_colours, draw_corners, draw_shifts, flip, recolour, translate
 from ganlib.functional.averages import decay_for, update_ema
@@ -428,7 +430,15 @@ def go_on(training: Training, images: torch.Tensor, params: Params, labels: torc
     latents = {"latent_dim": params.model.latent_dim, "latents": params.model.latents}
     configs = {"generator": {"class_counts": counts, **latents}}
     data = {"images": images} if labels is None else {"images": images, "labels": labels}
-    inputs = Inputs(data=data, heldout=images.numpy(), judge=judge, configs=configs, digests=[])
+    inputs = Inputs(
+        data=data,
+        heldout=images.numpy(),
+        extractor=Extractor(judge, None, "domain_", {}),
+        eyes=Eyes("judge", "rotations", 1.0, True, "", False),
+        features=dict.fromkeys(SPLITS),
+        configs=configs,
+        digests=[],
+    )
     watch = build_watch(inputs, params, CPU)
     quiet: Any = {"report": lambda row: None, "checkpoint": lambda training: None}
     train(training, gan, data, params, CPU, watch=watch, warn=warnings.append, **quiet)

@@ -227,8 +227,12 @@ class SampleParams(Section):
 
 
 class EvaluateParams(Section):
-    extractor: Literal["judge", "inception"]
-    """Features that distances are measured in: the `judge`'s, offline, or `inception`'s, as in published FIDs."""
+    extractor: Literal["auto", "judge", "lite0", "inception"]
+    """Features that images are measured in: `auto` is `lite0` for colour and the `judge` for grey.
+
+    `lite0`: EfficientNet-lite0, trained on ImageNet, offline. `judge`: those of the classifier of the judge stage. Both
+    also watch the training. `inception`: as in published FIDs; `auto` then watches.
+    """
     inception_weights: PathText
     """File with the weights of pytorch-fid's Inception; data/none takes torch hub's cache, else a download."""
     judge_epochs: Annotated[Int, Field(ge=1)]

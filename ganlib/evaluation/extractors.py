@@ -2,8 +2,9 @@
 
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,29 +13,18 @@ from torch import nn
 
 from ganlib.core.distributed import array_part, together
 from ganlib.core.errors import UserError
-from ganlib.core.files import sha256_of
 from ganlib.evaluation.inception import FEATURES as INCEPTION_FEATURES
 from ganlib.evaluation.inception import RESIZE as INCEPTION_RESIZE
 from ganlib.evaluation.inception import find_weights, load_inception
 from ganlib.evaluation.order import content_order
-from ganlib.features.judge import FEATURES as JUDGE_FEATURES
-from ganlib.features.judge import Judge, load_judge
-from ganlib.features.judging import batches, judge_images
+from ganlib.features.eyes import Extractor, Eyes, extractor_protocol, open_eyes
+from ganlib.features.judge import load_judge
+from ganlib.features.judging import batches
 from ganlib.metrics.diversity import Labelled
 
 INCEPTION_BATCH_SIZE = 50
 
 Images = NDArray[np.uint8]
-
-
-class Extractor(NamedTuple):
-    judge: Judge | None
-    """Names the classes, and supplies the features if there is no Inception."""
-    inception: nn.Module | None
-    prefix: str
-    """Begins the names of distances, so that those of different extractors share none: empty for Inception."""
-    protocol: dict[str, Any]
-    """What the figures depend on, by key of metrics."""
 
 
 def check_images(images: NDArray[np.generic], name: str) -> None:
@@ -50,16 +40,17 @@ def check_images(images: NDArray[np.generic], name: str) -> None:
 
 
 def load_extractor(name: str, judge_folder: Path | None, weights: Path | None) -> Extractor:
-    """Load what `judge` or `inception` names; with Inception the judge, if there is one, still names the classes."""
+    """Load what a resolved name stands for; the judge, if there is one, names the classes whose features these are not.
+
+    `weights` is the file of Inception's.
+    """
+    if name in ("judge", "lite0"):
+        return open_eyes(name, judge_folder)
     judge = load_judge(judge_folder) if judge_folder else None
-    if name == "inception":
-        found = find_weights(weights)
-        protocol = _protocol(name, found.sha256, INCEPTION_FEATURES, INCEPTION_RESIZE)
-        published = {"protocol_extractor_published": found.published}
-        return Extractor(judge, load_inception(found.path), "", protocol | published)
-    assert judge_folder, "the judge needs its folder"
-    sha256 = sha256_of(judge_folder / "judge.safetensors")
-    return Extractor(judge, None, "domain_", _protocol(name, sha256, JUDGE_FEATURES, "none"))
+    found = find_weights(weights)
+    protocol = extractor_protocol(name, found.sha256, INCEPTION_FEATURES, INCEPTION_RESIZE)
+    published = {"protocol_extractor_published": found.published}
+    return Extractor(judge, partial(inception_features, load_inception(found.path)), "", protocol | published)
 
 
 def notes_on(protocol: Mapping[str, Any]) -> dict[str, Any]:
@@ -76,13 +67,24 @@ def notes_on(protocol: Mapping[str, Any]) -> dict[str, Any]:
     return {"undersampled": count < INCEPTION_FEATURES}
 
 
-def notes_on_judge(accuracy: float, bar: float) -> dict[str, Any]:
-    """Return the mark of a judge whose held-out accuracy is under `evaluate.min_judge_accuracy`; warn on stderr."""
-    if accuracy < bar:
-        told = f"{accuracy:.3f} on held-out images, under evaluate.min_judge_accuracy = {bar}"
-        print(f"WARNING: the judge's accuracy is {told}: do not rely on these figures", file=sys.stderr)
-        print("Raise evaluate.judge_epochs, or give more images", file=sys.stderr)
-    return {"judge_reliable": accuracy >= bar}
+def notes_on_judge(eyes: Eyes, extractor: str, bar: float) -> dict[str, Any]:
+    """Return marks of a judge that is unfit, or under `evaluate.min_judge_accuracy`; warn on stderr if its figures are.
+
+    Only features of its own make figures its own, so that a word of what to take instead is said then.
+    """
+    reliable = eyes.judge_fit and eyes.judge_accuracy >= bar
+    if not reliable and extractor == "judge":
+        told = f"{eyes.judge_accuracy:.3f} on held-out images, under evaluate.min_judge_accuracy = {bar}"
+        unfit = f"the judge is unfit: {eyes.judge_unfit_because}"
+        reason = f"the judge's accuracy is {told}" if eyes.judge_fit else unfit
+        print(f"WARNING: {reason}: do not rely on these figures", file=sys.stderr)
+        print("Set evaluate.extractor to lite0, raise evaluate.judge_epochs, or give more images", file=sys.stderr)
+    return {
+        "judge_accuracy": eyes.judge_accuracy,
+        "judge_reliable": reliable,
+        "judge_tells_apart": eyes.judge_tells_apart,
+        "judge_unfit_because": eyes.judge_unfit_because,
+    }
 
 
 def check_protocol(ours: Mapping[str, Any], theirs: Mapping[str, Any], folder: Path) -> None:
@@ -100,15 +102,11 @@ def check_same_shape(x: Images, y: Images, names: str) -> None:
         )
 
 
-def describe_images(images: Images, extractor: Extractor, device: torch.device) -> Labelled:
-    """Return features and the judge's classes (all 0 without a judge) of (N, C, H, W) images, in order of content."""
-    described = judge_images(extractor.judge, images, device) if extractor.judge else None
-    if extractor.inception:
-        features = inception_features(extractor.inception, images, device)
-        classes = described.classes if described else np.zeros(len(images), np.int64)
-        described = Labelled(features=features, classes=classes)
-    assert described, "neither judge nor Inception"
-    return described.take(content_order(images))
+def describe_images(
+    images: Images, extractor: Extractor, device: torch.device, cached: NDArray[np.float32] | None = None
+) -> Labelled:
+    """Return what `Extractor.describe` does of (N, C, H, W) images, in order of content."""
+    return extractor.describe(images, device, cached).take(content_order(images))
 
 
 @torch.no_grad()
@@ -122,12 +120,3 @@ def inception_features(network: nn.Module, images: Images, device: torch.device)
     ready = (batch.expand(-1, 3, -1, -1).float() / 255 for batch in own)
     features = [network(batch)[0].mean((2, 3)).cpu() for batch in ready]  # (50, 2048, 1, 1) each
     return together(torch.cat(features).double().numpy())
-
-
-def _protocol(name: str, sha256: str, dimension: int, resize: str) -> dict[str, Any]:
-    return {
-        "protocol_extractor": name,
-        "protocol_extractor_resize": resize,
-        "protocol_extractor_sha256": sha256,
-        "protocol_feature_dim": dimension,
-    }

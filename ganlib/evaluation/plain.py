@@ -16,7 +16,7 @@ from ganlib.evaluation.summary import (
 )
 from ganlib.metrics.diversity import MIN_PER_CLASS, Labelled
 from ganlib.metrics.frechet import fit_gaussian
-from ganlib.metrics.reference import build_reference
+from ganlib.metrics.reference import build_reference, classes_by
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +46,7 @@ def compare_sets(
     draws, subsets = settings.draws, settings.subsets
     figures = evaluate_alone(fake, whole, prefix=prefix, draws=draws, subsets=subsets, random=random).metrics
     figures |= heldout_figures(half, prefix, random) | matched_figures(fake.features, half, prefix, random)
+    figures["protocol_classes"] = classes_by(whole)
     return with_ratios(figures | {f"{name}_matched": value for name, value in steady_figures(fake, half).items()})
 
 

@@ -13,6 +13,7 @@ from ganlib.metrics.reference import Reference
 
 ARRAYS = "reference.npz"
 NAMES = "reference.json"
+GAUSSIAN = "judge_gaussian.npz"
 
 
 def save_reference(folder: Path, reference: Reference) -> None:
@@ -50,3 +51,14 @@ def load_reference(folder: Path) -> Reference:
             gaussian=Gaussian(arrays["mean"], arrays["factor"]),
             centres=arrays.get("centres"),
         )
+
+
+def save_gaussian(folder: Path, gaussian: Gaussian) -> None:
+    """Write the judge's Gaussian of the training images, which stands beside the reference of another extractor."""
+    np.savez(folder / GAUSSIAN, **gaussian._asdict())
+
+
+def load_gaussian(folder: Path) -> Gaussian:
+    """Read what `save_gaussian` wrote."""
+    with np.load(folder / GAUSSIAN) as arrays:
+        return Gaussian(**arrays)

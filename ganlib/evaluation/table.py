@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ganlib.evaluation.clipped import clipped_coverage, clipped_density
 from ganlib.evaluation.repetition import near_distance, unique_fraction
 from ganlib.metrics.diversity import Labelled
 from ganlib.metrics.manifold import Neighbourhoods, coverage, density, expected_coverage, precision, recall
@@ -50,6 +51,15 @@ METRICS = {
         True,
     ),
     "coverage": Metric(lambda it: coverage(it.among), "real images whose neighbourhood holds a generated one"),
+    "clipped_density": Metric(
+        lambda it: clipped_density(it.images.features, it.reference),
+        "the same without outliers' and each image counted at most once; 1 for real ones",
+        True,
+    ),
+    "clipped_coverage": Metric(
+        lambda it: clipped_coverage(it.images.features, it.reference),
+        "share of good images that would cover as much; 1 for real ones",
+    ),
     "coverage_expected": Metric(
         lambda it: expected_coverage(len(it.among.covered), len(it.among.valid), it.reference.neighbours),
         "coverage of as many images of the real distribution",

@@ -48,6 +48,11 @@ def four_rotations(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.cat(turned), torch.arange(len(ROTATIONS)).repeat_interleave(len(images))
 
 
+def judged_classes(class_names: list[str]) -> list[str]:
+    """Return what a judge of images of these classes tells apart: one class alone would teach it nothing."""
+    return class_names if len(class_names) > 1 else ROTATIONS
+
+
 def load_judge(folder: Path) -> Judge:
     """Rebuild the judge from judge.json and judge.safetensors, in evaluation mode."""
     if not (folder / "judge.json").is_file():
@@ -62,7 +67,7 @@ def check_judge(judge: Judge, image_shape: tuple[int, ...], class_names: list[st
             f"the judge was trained on images of (channels, height, width) {judge.image_shape}, these have "
             f"{tuple(image_shape)}: run dvc repro judge on these, convert them, or use the inception extractor"
         )
-    if class_names is not None and judge.class_names != (class_names or ROTATIONS):
+    if class_names is not None and judge.class_names != judged_classes(class_names):
         raise UserError(
             f"the judge was trained on other classes ({', '.join(judge.class_names)}) than the data's "
             f"({', '.join(class_names) or 'no labels'}): run dvc repro judge"

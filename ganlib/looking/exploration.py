@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from ganlib.core.schema import ExploreParams
+from ganlib.features.eyes import Extractor
 from ganlib.features.judge import Judge
 from ganlib.features.judging import judge_images
 from ganlib.looking.pictures import grid, labelled_rows
@@ -114,13 +115,22 @@ def class_arithmetic(
 
 
 def nearest_training_images(
-    judge: Judge, generated: Images, train: Images, count: int, device: torch.device
+    extractor: Extractor,
+    generated: Images,
+    train: Images,
+    count: int,
+    device: torch.device,
+    cached: NDArray[np.float32] | None = None,
 ) -> NearestImages:
-    """Set beside generated images (N, C, H, W) those training images (M, C, H, W) nearest in the judge's features."""
-    described = judge_images(judge, generated, device)
-    nearest, _ = nearest_neighbours(described.features, judge_images(judge, train, device).features, count)
+    """Set beside generated images (N, C, H, W) those training images (M, C, H, W) nearest in an extractor's features.
+
+    `cached` holds the training images' features, where they are known.
+    """
+    assert extractor.judge, "the judge names the classes"
+    described, real = extractor.describe(generated, device), extractor.describe(train, device, cached)
+    nearest, _ = nearest_neighbours(described.features, real.features, count)
     images = np.concatenate([generated[:, None], train[nearest]], 1)
-    return NearestImages(images, [judge.class_names[index] for index in described.classes])
+    return NearestImages(images, [extractor.judge.class_names[index] for index in described.classes])
 
 
 def draw_pictures(

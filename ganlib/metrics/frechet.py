@@ -1,5 +1,6 @@
 """The Fréchet distance between Gaussians fitted to two sets of features (Heusel et al. 2017, arXiv:1706.08500)."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -44,6 +45,11 @@ def gaussian_distance(x: Gaussian, y: Gaussian) -> float:
 def frechet_distance(x: Features, y: Features) -> float:
     """Return the squared Fréchet distance of features (N, d) and (M, d), at least 0: FID if they are Inception's."""
     return gaussian_distance(fit_gaussian(x), fit_gaussian(y))
+
+
+def chooses_best(names: Iterable[str]) -> str:
+    """Return which figure of an evaluation chooses the best weights: the first distance to held-out images."""
+    return next(name for name in names if name.endswith("fid_to_heldout"))
 
 
 def frechet_infinity(

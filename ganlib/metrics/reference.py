@@ -72,6 +72,11 @@ def build_reference(
     )
 
 
+def classes_by(reference: Reference) -> str:
+    """Return what stands for classes, for the protocol: the judge, or so many bins of features."""
+    return "judge" if reference.centres is None else f"{len(reference.centres)} bins"
+
+
 def into_bins(images: Labelled, centres: NDArray[np.float64] | None) -> Labelled:
     """Replace the classes by the nearest bins, if there are any."""
     return images if centres is None else replace(images, classes=bin_of(images.features, centres))

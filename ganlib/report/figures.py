@@ -30,21 +30,27 @@ class Figure(NamedTuple):
 
 KINDS = (
     Kind("fid", "FID", True, ".2f", "fid_floor"),
+    Kind("lite0_fid", "Lite0 FID", True, ".3f", "lite0_fid_floor"),
     Kind("domain_fid", "Domain FID", True, ".2f", "domain_fid_floor"),
     Kind("diversity_score", "Diversity score", False, ".2f", "of 1; mode collapse is 1 less this"),
     *(Kind(name, *metric.headline) for name, metric in METRICS.items() if metric.headline),
     Kind("classes_covered", "Classes covered", False, "d", "a class counts from a tenth of its real share"),
     Kind("class_agreement", "Class agreement", False, ".1%", "judge_accuracy"),
 )
-NO_INTERVAL = {"fid": "no interval: fewer than 4 images", "domain_fid": "no interval: fewer than 4 images"}
+NO_INTERVAL: dict[str, str] = dict.fromkeys(("fid", "lite0_fid", "domain_fid"), "no interval: fewer than 4 images")
 
 
 def headline(metrics: Metrics) -> list[Figure]:
-    """Return the figures that were measured, each with its interval and what it is to be held against."""
+    """Return the figures that were measured, each with its interval and what it is to be held against.
+
+    An unfit judge's are none; of two distances, the one whose features the others rest on.
+    """
+    if metrics.get("protocol_extractor") == "judge" and not metrics.get("judge_reliable", True):
+        return []
     return [
         Figure(kind.title, value_of(metrics, kind), interval_of(metrics, kind), _against(metrics, kind))
         for kind in KINDS
-        if kind.name in metrics
+        if kind.name in metrics and not (kind.name == "domain_fid" and "domain_fid_floor" not in metrics)
     ]
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ganlib.core.files import read_table
+from ganlib.metrics.frechet import chooses_best
 from ganlib.report import charts
 from ganlib.report.parts import Absent, found, tiled
 
@@ -25,10 +26,11 @@ def training_section(training: Path, metrics: Path, figures: Mapping[str, Any]) 
     alarms = found(metrics / "alarms.csv", lambda path: read_table(path, "alarm", "advice"), "evaluate")
     fired, best = None if isinstance(alarms, Absent) else alarms, None
     if not isinstance(evaluations, Absent):
-        best = int(figures.get("train_best_step", evaluations["step"][evaluations["domain_fid_to_heldout"].idxmin()]))
+        best = int(figures.get("train_best_step", evaluations["step"][evaluations[chooses_best(evaluations)].idxmin()]))
     return {
         "alarms": alarms if isinstance(alarms, Absent) else alarms.to_dict("records"),
         "best": best,
+        "distance": "Domain FID" if isinstance(evaluations, Absent) else distance_title(evaluations),
         "charts": _history_charts(history, fired) | _evaluation_charts(evaluations, fired, best),
         "film": film_strip(training / "progress.npy", evaluations, best),
     }
@@ -69,14 +71,16 @@ def _history_charts(history: pd.DataFrame | Absent, alarms: pd.DataFrame | None)
 def _evaluation_charts(evaluations: pd.DataFrame | Absent, alarms: pd.DataFrame | None, best: int | None) -> Section:
     if isinstance(evaluations, Absent):
         return {"distance": evaluations, "diversity": evaluations}
-    at = "at each evaluation of the moving average"
+    at, distance = "at each evaluation of the moving average", chooses_best(evaluations)
+    title = distance_title(evaluations)
+    name = title[0].lower() + title[1:]
     return {
         "distance": charts.curves(
-            charts.series(evaluations, {"domain_fid_to_heldout": "domain FID"}),
-            "domain FID to held-out images",
-            f"Domain FID to held-out images {at}",
+            charts.series(evaluations, {distance: name}),
+            f"{name} to held-out images",
+            f"{title} to held-out images {at}",
             alarms=alarms,
-            best=("domain FID", best) if best else None,
+            best=(name, best) if best else None,
             points=True,
             log=True,
         ),
@@ -90,6 +94,11 @@ def _evaluation_charts(evaluations: pd.DataFrame | Absent, alarms: pd.DataFrame 
             points=True,
         ),
     }
+
+
+def distance_title(evaluations: pd.DataFrame) -> str:
+    """Return the name, to begin a sentence with, of the distance that chooses the best weights."""
+    return f"{chooses_best(evaluations).removesuffix('_fid_to_heldout')} FID".capitalize().replace("fid", "FID")
 
 
 def film_strip(path: Path, evaluations: pd.DataFrame | Absent, best: int | None) -> Section | Absent:

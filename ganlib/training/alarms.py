@@ -13,6 +13,10 @@ DIVERSE = 0.3
 """Diversity score that a generator must have reached before its fall is one."""
 SLOW_EVALUATIONS = 5
 """Evaluations by which a generator should have reached it."""
+NOTHING = 0.05
+"""Diversity score or valid share under which there is next to none: at the end one such evaluation is enough."""
+MEMORISES = 0.5
+"""Share of the way from training images to generated ones at which D puts held-out images when it has memorised."""
 LARGEST_GRADIENT = 100
 STUCK_ROWS = 10
 """Rows of the history over which losses must stand still, or a gradient norm be large."""
@@ -29,6 +33,8 @@ class Curves(NamedTuple):
     evaluations: Sequence[Row]
     smallest_d_loss: float | None
     """What D's loss can fall to; None if the game does not say."""
+    last: bool = False
+    """Whether the training ends here."""
 
 
 class Alarm(NamedTuple):
@@ -52,9 +58,19 @@ def collapse(curves: Curves) -> float | None:
 
 
 def not_diverse(curves: Curves) -> float | None:
-    """Return the diversity score when none of the last evaluations has reached that of a generator that can fall."""
-    scores = [row["diversity_score"] for row in curves.evaluations[-SLOW_EVALUATIONS:]]
-    return scores[-1] if len(scores) == SLOW_EVALUATIONS and max(scores) < DIVERSE else None
+    """Return the diversity score when it is 0 at the end, or none of the last has reached that of one that can fall."""
+    return _stays_under(curves, "diversity_score", DIVERSE)
+
+
+def not_valid(curves: Curves) -> float | None:
+    """Return the valid share when there is next to none at the end, or in all of the last evaluations."""
+    return _stays_under(curves, "valid", NOTHING)
+
+
+def memorises(curves: Curves) -> float | None:
+    """Return how far D has memorised its training images when it has in two evaluations; absent or NaN is no sign."""
+    shares = [row.get("d_memorises", math.nan) for row in curves.evaluations[-2:]]
+    return shares[-1] if len(shares) == 2 and all(share > MEMORISES for share in shares) else None
 
 
 def discriminator_wins(curves: Curves) -> float | None:
@@ -76,6 +92,13 @@ def frozen_losses(curves: Curves) -> float | None:
     rows = curves.history[-STUCK_ROWS:]
     still = len(rows) == STUCK_ROWS and all(_stands_still([row[name] for row in rows]) for name in ("d_loss", "g_loss"))
     return rows[-1]["d_loss"] if still else None
+
+
+def _stays_under(curves: Curves, name: str, bar: float) -> float | None:
+    values = [row[name] for row in curves.evaluations[-SLOW_EVALUATIONS:] if name in row]
+    stays = len(values) == SLOW_EVALUATIONS and max(values) < bar
+    nothing = curves.last and bool(values) and values[-1] < NOTHING
+    return values[-1] if stays or nothing else None
 
 
 def _stands_still(values: Sequence[float]) -> bool:
@@ -106,6 +129,18 @@ EVALUATION_ALARMS = (
         not_diverse,
         "the generator has not become diverse: it makes a few images, or none like the real ones",
         "lower lr, set model.g_norm and d_norm to batch, or raise steps; train.evaluate_count should be 100 a class",
+    ),
+    Alarm(
+        "not_valid",
+        not_valid,
+        "next to none of the generated images lies among real ones",
+        "lower lr, or raise steps",
+    ),
+    Alarm(
+        "d_memorises",
+        memorises,
+        "D takes held-out images for generated ones: it has memorised the training images",
+        "add images, raise train.translation, colour or loss.r1, or set data.flip",
     ),
 )
 """Looked at with every evaluation."""

@@ -9,9 +9,10 @@ import torch
 from numpy.typing import NDArray
 
 from ganlib.core.files import sha256_of
-from ganlib.core.packed import labels_path, read_meta, read_split
+from ganlib.core.packed import SPLITS, labels_path, read_meta, read_split
 from ganlib.core.schema import Params
-from ganlib.features.judge import Judge, check_judge, load_judge
+from ganlib.features.eyes import Extractor, Eyes, cached_features, load_eyes, open_eyes
+from ganlib.features.judge import check_judge, load_judge
 from ganlib.training.game import Game
 
 
@@ -21,7 +22,11 @@ class Inputs:
     """Training `images`, (N, C, H, W) uint8, channels_last, as they lie on disk, and `labels` (N,) if there are any."""
     heldout: NDArray[np.uint8]
     """(M, C, H, W) images that training never sees."""
-    judge: Judge
+    extractor: Extractor
+    """Who watches the training; its judge may name the classes."""
+    eyes: Eyes
+    features: dict[str, NDArray[np.float32] | None]
+    """The extractor's features of both splits of real images, in their order; None where they are the judge's own."""
     configs: dict[str, dict[str, Any]]
     """Of each network of the game."""
     digests: list[Any]
@@ -36,11 +41,21 @@ class Inputs:
 def load_inputs(prepared: Path, judge: Path, game: Game, params: Params) -> Inputs:
     """Read prepared data and the judge; raise UserError where they do not fit each other or the params."""
     meta, train, heldout = read_meta(prepared), read_split(prepared, "train"), read_split(prepared, "heldout")
-    configs, network = game.configs(params, meta), load_judge(judge)
-    check_judge(network, train.images.shape[1:], meta["class_names"])
-    digests = [meta["sha256"], sha256_of(judge / "judge.safetensors")]
+    configs, eyes = game.configs(params, meta), load_eyes(judge)
+    check_judge(load_judge(judge), train.images.shape[1:], meta["class_names"])
+    extractor = open_eyes(eyes.extractor, judge)
+    digests = [meta["sha256"], sha256_of(judge / "judge.safetensors"), extractor.protocol]
     data = {"images": torch.from_numpy(train.images.copy(order="K"))}
     if train.labels is not None:
         data["labels"] = torch.tensor(train.labels)
         digests.append(sha256_of(labels_path(prepared, "train")))
-    return Inputs(data=data, heldout=heldout.images, judge=network, configs=configs, digests=digests)
+    features = {split: cached_features(judge, split, extractor, eyes) for split in SPLITS}
+    return Inputs(
+        data=data,
+        heldout=heldout.images,
+        extractor=extractor,
+        eyes=eyes,
+        features=features,
+        configs=configs,
+        digests=digests,
+    )

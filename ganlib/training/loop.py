@@ -13,6 +13,7 @@ from ganlib.core.distributed import averaged, part, processes
 from ganlib.core.errors import UserError
 from ganlib.core.schema import Params
 from ganlib.functional.averages import decay_for, update_ema
+from ganlib.metrics.frechet import chooses_best
 from ganlib.training.alarms import EVALUATION_ALARMS, LOG_ALARMS, Alarm, Curves, Row
 from ganlib.training.game import Game, Players
 from ganlib.training.graph import GraphedStep
@@ -65,7 +66,7 @@ def train(
             raise_alarms(training, LOG_ALARMS, game, params, warn)
         if evaluates and not training.active.get("not_finite"):  # absent after a return to the best weights
             judge_average(training, watch)
-            raise_alarms(training, EVALUATION_ALARMS, game, params, warn)
+            raise_alarms(training, EVALUATION_ALARMS, game, params, warn, last)
         if training.ended:
             break
         if training.restored > restored:
@@ -102,19 +103,26 @@ def set_lr(players: Players, lr: float, d_ratio: float) -> None:
 
 def judge_average(training: Training, watch: Watch) -> None:
     """Let the watch judge the moving average; keep the players if they are the best so far."""
-    figures, images = watch.figures_of(training.players.averages["generator"])
-    lowest = min((row["domain_fid_to_heldout"] for row in training.evaluations), default=math.inf)
+    players = training.players
+    figures, images = watch.figures_of(players.averages["generator"], players.networks.get("discriminator"))
+    distance = chooses_best(figures)
+    lowest = min((row[distance] for row in training.evaluations), default=math.inf)
     training.evaluations.append({"step": training.step, **figures})
     training.progress.append(torch.from_numpy(images))
-    if figures["domain_fid_to_heldout"] < lowest:
+    if figures[distance] < lowest:
         training.best = copy.deepcopy(training.players.state())
 
 
 def raise_alarms(
-    training: Training, alarms: tuple[Alarm, ...], game: Game, params: Params, warn: Callable[[str], None]
+    training: Training,
+    alarms: tuple[Alarm, ...],
+    game: Game,
+    params: Params,
+    warn: Callable[[str], None],
+    last: bool = False,
 ) -> None:
     """Record and report those alarms that were not on before, and do at a collapse what `train.on_collapse` says."""
-    curves = Curves(training.history, training.evaluations, game.limits(params).smallest_d_loss)
+    curves = Curves(training.history, training.evaluations, game.limits(params).smallest_d_loss, last)
     on_collapse = params.train.on_collapse
     for alarm in alarms:
         was_on, value = training.active.get(alarm.name, False), alarm.value(curves)

@@ -10,6 +10,7 @@ import torch
 
 from ganlib.core.files import rounded, write_json, write_table
 from ganlib.core.weights import save_weights
+from ganlib.metrics.frechet import chooses_best
 from ganlib.training.publish import AVERAGE
 from ganlib.training.state import Training
 
@@ -39,10 +40,11 @@ def save_results(
 
 def training_figures(training: Training) -> dict[str, Any]:
     """Return the best and the last evaluation, and how far the end fell from the best."""
-    best, final = min(training.evaluations, key=lambda row: row["domain_fid_to_heldout"]), training.evaluations[-1]
-    names = "step", "domain_fid_to_heldout", "diversity_score", "valid"
+    final, distance = training.evaluations[-1], chooses_best(training.evaluations[-1])
+    best = min(training.evaluations, key=lambda row: row[distance])
+    names = "step", distance, "diversity_score", "valid"
     figures = {f"{end}_{name}": row[name] for end, row in (("best", best), ("final", final)) for name in names}
-    if best["domain_fid_to_heldout"] > 0:
-        figures["final_over_best"] = final["domain_fid_to_heldout"] / best["domain_fid_to_heldout"]
+    if best[distance] > 0:
+        figures["final_over_best"] = final[distance] / best[distance]
     figures |= {"alarms": len(training.alarms), "restored": training.restored}
     return {f"train_{name}": value for name, value in figures.items()}

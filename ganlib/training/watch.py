@@ -8,10 +8,11 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from ganlib.core.images import to_unit_range
 from ganlib.core.schema import Params
 from ganlib.core.seeding import random_generator
-from ganlib.features.judge import ROTATIONS, Judge
-from ganlib.features.judging import judge_images
+from ganlib.features.eyes import Extractor, class_names_for
+from ganlib.features.judging import BATCH_SIZE, batches, judge_images
 from ganlib.functional.latents import draw_classes, draw_latents
 from ganlib.metrics.classes import class_table, diversity_figures
 from ganlib.metrics.diversity import Labelled
@@ -24,6 +25,8 @@ REAL_IMAGES = 5000
 """Most training images, and most held-out ones, that a training is watched with."""
 PROGRESS_IMAGES = 32
 """Images of fixed latents that are kept of each evaluation."""
+MEMORY_IMAGES = (100, 1000)
+"""Fewest and most held-out images that D's memory is measured with."""
 NEIGHBOURS = 5
 BINS = 10
 
@@ -34,55 +37,113 @@ Images = NDArray[np.uint8]
 class Watch:
     """What the evaluations of one training have in common, so that only the generator differs."""
 
-    judge: Judge
+    extractor: Extractor
     reference: Reference
     heldout: Gaussian
     """Fitted to the held-out images: distances to what training never sees choose the best weights."""
+    heldout_judged: Gaussian
+    """The same in the judge's features, which have no say where another extractor watches."""
     latents: torch.Tensor
     """(count, latent_dim)"""
     labels: torch.Tensor | None
     """(count,), for a conditional generator."""
+    seen: Images
+    """(n, C, H, W), at most 1,000 training images."""
+    unseen: Images
+    """(m, C, H, W), as many held-out ones: a D that has memorised the others tells both apart."""
     seed: int
     device: torch.device
     protocol: dict[str, Any]
     """What the figures depend on, by key of metrics."""
 
-    def figures_of(self, generator: nn.Module) -> tuple[dict[str, float], Images]:
-        """Return the figures of a generator in evaluation mode, and its first images, (n, C, H, W)."""
+    def figures_of(
+        self, generator: nn.Module, discriminator: nn.Module | None = None
+    ) -> tuple[dict[str, float], Images]:
+        """Return the figures of a generator in evaluation mode, and its first images, (n, C, H, W).
+
+        Of an unconditional discriminator, also how far it has memorised the training images.
+        """
         images = generate(generator, self.latents, self.device, self.labels)
-        fake = into_bins(judge_images(self.judge, images, self.device), self.reference.centres)
+        fake = into_bins(self.extractor.describe(images, self.device), self.reference.centres)
         random = np.random.default_rng(random_generator(self.seed, "watch/draws").initial_seed())
         valid = among_train(fake, self.reference).valid
         diversity = diversity_figures(class_table(fake.take(valid), self.reference, 1, random), valid)
-        return {
-            "domain_fid_to_heldout": gaussian_distance(fit_gaussian(fake.features), self.heldout),
+        return self.distances_of(images, fake) | {
             "valid": float(valid.mean()),
             "diversity_score": diversity["diversity_score"],
             "classes_covered": diversity["classes_covered"],
+            **self.memorised_by(discriminator, images),
         }, images[:PROGRESS_IMAGES]
+
+    def memorised_by(self, discriminator: nn.Module | None, fakes: Images) -> dict[str, float]:
+        """Return r_v of ADA, arXiv:2006.06676: 0 if D finds held-out images as real as training ones, 1 as generated.
+
+        Nothing of a conditional one, or with under 100 held-out images, whose mean says too little; NaN where D does
+        not tell training images from generated ones.
+        """
+        if discriminator is None or self.labels is not None or len(self.unseen) < MEMORY_IMAGES[0]:
+            return {}
+        trained, heldout, made = (
+            mean_logit(discriminator, side, self.device) for side in (self.seen, self.unseen, fakes[: MEMORY_IMAGES[1]])
+        )
+        return {"d_memorises": (trained - heldout) / (trained - made) if trained > made else np.nan}
+
+    def distances_of(self, images: Images, fake: Labelled) -> dict[str, float]:
+        """Return the distance to held-out images that chooses the best weights, and always the judge's as well."""
+        distances = {distance_name(self.extractor): gaussian_distance(fit_gaussian(fake.features), self.heldout)}
+        if self.extractor.features is not None and self.extractor.judge:
+            judged = fit_gaussian(judge_images(self.extractor.judge, images, self.device).features)
+            distances["domain_fid_to_heldout"] = gaussian_distance(judged, self.heldout_judged)
+        return distances
+
+
+@torch.no_grad()
+def mean_logit(discriminator: nn.Module, images: Images, device: torch.device) -> float:
+    """Return D's mean logit of (N, C, H, W) uint8 images, in evaluation mode; D is left as it was."""
+    training = discriminator.training
+    discriminator.eval()
+    logits = [discriminator(to_unit_range(batch)).flatten().double() for batch in batches(images, BATCH_SIZE, device)]
+    discriminator.train(training)
+    return float(torch.cat(logits).mean())
+
+
+def distance_name(extractor: Extractor) -> str:
+    """Return the name of the distance to held-out images that chooses the best weights."""
+    return f"{extractor.prefix}fid_to_heldout"
 
 
 def build_watch(inputs: Inputs, params: Params, device: torch.device) -> Watch:
     """Take the features of up to 5,000 real images of each split, and draw latents, with labels if there are any."""
-    judge = inputs.judge
+    extractor = inputs.extractor
+    assert extractor.judge, "the judge stage trains one"
     random = np.random.default_rng(random_generator(params.seed, "watch/real").initial_seed())
 
-    def describe(images: Images) -> Labelled:
-        chosen = np.sort(random.permutation(len(images))[:REAL_IMAGES])
-        return judge_images(judge, images[chosen], device)
+    def some(images: Images, split: str) -> tuple[Labelled, Images]:
+        chosen, cached = np.sort(random.permutation(len(images))[:REAL_IMAGES]), inputs.features[split]
+        return extractor.describe(images[chosen], device, None if cached is None else cached[chosen]), images[chosen]
 
-    described = describe(inputs.data["images"].numpy()), describe(inputs.heldout)
-    class_names = [] if judge.class_names == ROTATIONS else judge.class_names
-    reference = build_reference(*described, class_names, neighbours=NEIGHBOURS, bins=BINS, random=random)
+    train, seen = some(inputs.data["images"].numpy(), "train")
+    heldout, unseen = some(inputs.heldout, "heldout")
+    own = extractor.features is None
+    judged = heldout.features if own else judge_images(extractor.judge, unseen, device).features
+    class_names = class_names_for(extractor, inputs.eyes)
+    reference = build_reference(train, heldout, class_names, neighbours=NEIGHBOURS, bins=BINS, random=random)
     latent_random = random_generator(params.seed, "watch/latents")
     count, model = params.train.evaluate_count, inputs.configs["generator"]
     return Watch(
-        judge=judge,
+        extractor=extractor,
         reference=reference,
-        heldout=fit_gaussian(described[1].features),
+        heldout=fit_gaussian(heldout.features),
+        heldout_judged=fit_gaussian(judged),
         latents=draw_latents(count, model["latent_dim"], latent_random, model["latents"]),
         labels=draw_classes(count, inputs.class_counts, latent_random) if inputs.class_counts else None,
+        seen=seen[:: max(1, len(seen) // MEMORY_IMAGES[1])][: MEMORY_IMAGES[1]],
+        unseen=unseen[: MEMORY_IMAGES[1]],
         seed=params.seed,
         device=device,
-        protocol={"protocol_train_generated": count, "protocol_train_heldout": len(described[1].features)},
+        protocol={
+            "protocol_train_extractor": inputs.eyes.extractor,
+            "protocol_train_generated": count,
+            "protocol_train_heldout": len(heldout.features),
+        },
     )
