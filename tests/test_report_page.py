@@ -42,7 +42,7 @@ def figures() -> dict[str, object]:
         "domain_fid_over_floor_low": 2.9,
         "intra_class_diversity": 0.7,
         "judge_accuracy": 0.5,
-        "judge_reliable": False,
+        "judge_reliable": True,
         "matched_images": 12,
         "train_best_step": 400,
         "train_final_over_best": 1.2,

@@ -37,7 +37,7 @@ from ganlib.training.game import BatchOrder, build_players
 from ganlib.training.inputs import Inputs
 from ganlib.training.loop import lr_factor, train
 from ganlib.training.state import Training, start_training
-from ganlib.training.watch import build_watch
+from ganlib.training.watch import Watch, build_watch
 from tests.conftest import ROOT
 
 CPU = torch.device("cpu")
@@ -421,9 +421,8 @@ def start(seed: int, **changes: object) -> tuple[Training, torch.Tensor, Params]
     return start_training(players, len(images), params), images, params
 
 
-def go_on(training: Training, images: torch.Tensor, params: Params, labels: torch.Tensor | None = None) -> list[str]:
-    """Train to the end, judged by an untrained judge; return the warnings."""
-    warnings: list[str] = []
+def watch_of(images: torch.Tensor, params: Params, labels: torch.Tensor | None = None) -> Watch:
+    """Return a watch with an untrained judge, whose held-out images are the training images."""
     with seeded_weights(0, "judge"):
         judge = Judge(image_size=8, channels=1, class_names=ROTATIONS).eval()
     counts = [] if labels is None else labels.bincount().tolist()
@@ -439,7 +438,14 @@ def go_on(training: Training, images: torch.Tensor, params: Params, labels: torc
         configs=configs,
         digests=[],
     )
-    watch = build_watch(inputs, params, CPU)
+    return build_watch(inputs, params, CPU)
+
+
+def go_on(training: Training, images: torch.Tensor, params: Params, labels: torch.Tensor | None = None) -> list[str]:
+    """Train to the end, judged by an untrained judge; return the warnings."""
+    warnings: list[str] = []
+    data = {"images": images} if labels is None else {"images": images, "labels": labels}
+    watch = watch_of(images, params, labels)
     quiet: Any = {"report": lambda row: None, "checkpoint": lambda training: None}
     train(training, gan, data, params, CPU, watch=watch, warn=warnings.append, **quiet)
     return warnings

@@ -3,6 +3,7 @@
 import copy
 import io
 import math
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, get_args
@@ -23,7 +24,7 @@ from ganlib.training.loop import RESTORES
 from ganlib.training.publish import publish
 from ganlib.training.results import save_results
 from ganlib.training.state import Training
-from tests.test_training import go_on, start
+from tests.test_training import go_on, start, watch_of
 
 HEALTHY = {"d_loss": 1.2, "g_loss": 0.9, "d_grad_norm": 3.0, "g_grad_norm": 2.0}
 
@@ -61,6 +62,57 @@ def test_the_unsteady_scores_of_a_generator_that_has_learnt_nothing_yet_are_no_c
 def test_a_generator_that_is_not_diverse_after_some_evaluations_raises_the_alarm():
     assert raised(rows(), [0.0, 0.1, 0.0, 0.2, 0.1]) == ["not_diverse"]
     assert raised(rows(), [0.0, 0.1, 0.0, 0.2]) == raised(rows(), [0.0, 0.1, 0.3, 0.2, 0.2]) == []
+
+
+def at_the_end(**levels: float) -> list[str]:
+    """Return the alarms of a training of one row and one evaluation, which ends here."""
+    curves = Curves([HEALTHY], [{"diversity_score": 0.8, "valid": 0.5} | levels], 0.0, last=True)
+    return [alarm.name for alarm in (*LOG_ALARMS, *EVALUATION_ALARMS) if alarm.value(curves) is not None]
+
+
+def test_one_evaluation_at_the_end_is_enough_where_there_is_nothing():
+    assert at_the_end() == at_the_end(diversity_score=0.06, valid=0.06) == []
+    assert at_the_end(diversity_score=0.0) == ["not_diverse"]
+    assert at_the_end(valid=0.01) == ["not_valid"]
+
+
+def test_a_generator_without_valid_images_raises_the_alarm_before_the_end_too():
+    evaluations = [{"diversity_score": 0.5, "valid": share} for share in (0.3, 0.04, 0.01, 0.02, 0.0, 0.03)]
+
+    def fired(shown: int) -> bool:
+        return any(alarm.name == "not_valid" and alarm.value(Curves([], evaluations[:shown], None)) is not None
+                   for alarm in EVALUATION_ALARMS)  # fmt: skip
+
+    assert [fired(shown) for shown in range(1, 7)] == [False] * 5 + [True]
+
+
+def test_a_discriminator_that_has_memorised_raises_the_alarm_at_the_second_evaluation():
+    def fired(*shares: float) -> bool:
+        evaluations = [{"diversity_score": 0.8, "valid": 0.5, "d_memorises": share} for share in shares]
+        return "d_memorises" in [
+            a.name for a in EVALUATION_ALARMS if a.value(Curves([], evaluations, None)) is not None
+        ]
+
+    assert fired(0.1, 0.6, 0.7) and not fired(0.6) and not fired(0.7, 0.4) and not fired(0.7, math.nan)
+
+
+def test_what_d_has_memorised_is_the_way_from_training_to_generated_images():
+    _, images, params = start(0)
+    watch = watch_of(images.repeat(3, 1, 1, 1), params)
+    brightness = torch.nn.Sequential(torch.nn.Flatten(), Mean())
+    seen, unseen, fakes = (np.full((120, 1, 8, 8), level, np.uint8) for level in (200, 150, 100))
+    shown = replace(watch, seen=seen, unseen=unseen)
+    assert shown.memorised_by(brightness, fakes)["d_memorises"] == pytest.approx(0.5)
+    assert replace(shown, unseen=seen).memorised_by(brightness, fakes)["d_memorises"] == pytest.approx(0)
+    assert replace(shown, unseen=fakes).memorised_by(brightness, fakes)["d_memorises"] == pytest.approx(1)
+    assert math.isnan(shown.memorised_by(brightness, seen)["d_memorises"])
+    assert replace(shown, unseen=unseen[:99]).memorised_by(brightness, fakes) == {}
+    assert shown.memorised_by(None, fakes) == {} and brightness.training
+
+
+class Mean(torch.nn.Module):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images.mean(1)
 
 
 def test_a_discriminator_that_has_nothing_left_to_learn_raises_the_alarm():

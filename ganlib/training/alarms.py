@@ -59,7 +59,7 @@ def collapse(curves: Curves) -> float | None:
 
 def not_diverse(curves: Curves) -> float | None:
     """Return the diversity score when it is 0 at the end, or none of the last has reached that of one that can fall."""
-    return _stays_under(curves, "diversity_score", DIVERSE)
+    return None if collapse(curves) is not None else _stays_under(curves, "diversity_score", DIVERSE)
 
 
 def not_valid(curves: Curves) -> float | None:
