@@ -1,4 +1,4 @@
-"""The judge: the small classifier whose features all figures rest on, its training, and what it makes of images.
+"""Whose features all figures rest on: the judge, its net and training, and EfficientNet-lite0; `eyes` resolves which.
 
-In: images, uint8 (N, C, H, W). Out: features (N, 64) and classes.
+In: images, uint8 (N, C, H, W). Out: features (N, d), the judge's classes, and how far it can be trusted.
 """
