@@ -199,7 +199,7 @@ def train(training: Training, params: Params) -> list[list[Batch]]:
         return record
 
     figures = dict.fromkeys(("domain_fid_to_heldout", "valid", "diversity_score", "classes_covered"), 1.0)
-    watch: Any = SimpleNamespace(figures_of=lambda generator: (figures, np.zeros((1, 1, SIZE, SIZE), np.uint8)))
+    watch: Any = SimpleNamespace(figures_of=lambda *networks: (figures, np.zeros((1, 1, SIZE, SIZE), np.uint8)))
     quiet: Any = {"report": lambda row: None, "warn": lambda text: None, "checkpoint": lambda training: None}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "stepper", recording)
