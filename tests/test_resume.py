@@ -104,24 +104,24 @@ def test_a_second_training_on_the_same_checkpoints_is_refused(prepared: Path):
     assert said.startswith("error: another training holds checkpoints/") and said.count("\n") == 1
 
 
-def test_other_params_do_not_resume(prepared: Path):
-    process = start(prepared, "out")
-    wait_for_checkpoint(prepared, process, 7)
+def kill_and_change(folder: Path, out: str, changes: dict[str, str]) -> None:
+    """Kill a training after its first checkpoint, and change its params."""
+    process = start(folder, out)
+    wait_for_checkpoint(folder, process, 7)
     process.kill()
     process.communicate()
-    params = prepared / "params.yaml"
-    params.write_text(edit_params(params.read_text(), {"train.ema_halflife": "11"}))
+    params = folder / "params.yaml"
+    params.write_text(edit_params(params.read_text(), changes))
+
+
+def test_other_params_do_not_resume(prepared: Path):
+    kill_and_change(prepared, "out", {"train.ema_halflife": "11"})
     assert "resumed" not in finish(prepared, "out")
 
 
 def test_another_checkpoint_every_goes_on_from_the_same_checkpoint_and_ends_with_the_same_bytes(prepared: Path):
     finish(prepared, "whole")
-    process = start(prepared, "resumed")
-    wait_for_checkpoint(prepared, process, 14)
-    process.kill()
-    process.communicate()
-    params = prepared / "params.yaml"
-    params.write_text(edit_params(params.read_text(), {"train.checkpoint_every": "50"}))
+    kill_and_change(prepared, "resumed", {"train.checkpoint_every": "50"})
     assert "resumed at step" in finish(prepared, "resumed")
     assert hashes(prepared / "whole") == hashes(prepared / "resumed")
 
