@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = {
@@ -34,6 +35,12 @@ SMALL = {
     "train.evaluate_every": "4",
     "train.evaluate_count": "200",
 }
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """Networks that a test builds start alike, whatever ran before it."""
+    torch.manual_seed(0)
 
 
 def edit_params(text: str, changes: dict[str, str]) -> str:

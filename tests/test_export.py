@@ -39,7 +39,7 @@ def published(folder: Path, **changes: object) -> Path:
     generator(torch.randn(32, generator.latent_dim), labels)
     with torch.no_grad():
         for weight in generator.parameters():  # away from the small start, so that images have contrast
-            weight.mul_(2)
+            weight.mul_(3)
     save_network(folder, "generator", generator, config)
     return folder
 

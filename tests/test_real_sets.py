@@ -32,7 +32,7 @@ def test_a_real_set_is_taken_whole(
         pytest.skip(f"../shared/data/{path} is not on this machine")
     monkeypatch.chdir(tmp_path)
     write_params(tmp_path, dataset=dataset, path=str(REAL / path), channels=3)
-    main(Path("data/prepared"), Path("metrics/prepare.json"))
+    main(Path("data/prepared"), Path("metrics/prepare.json"), Path("data/raw"))
     metrics = read_json(tmp_path / "metrics/prepare.json")
     assert metrics["read"] == images and metrics["rejected"] == 0 and metrics["classes"] == classes
     assert metrics["train_images"] + metrics["heldout_images"] + metrics["duplicates_dropped"] == images
