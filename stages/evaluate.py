@@ -10,7 +10,7 @@ from ganlib.core.console import run
 from ganlib.core.distributed import rank
 from ganlib.core.files import read_json, read_table, rounded, whole_file, write_json, write_table
 from ganlib.core.launch import joined, launch, must_launch, processes_here
-from ganlib.core.params import given_path, load_params
+from ganlib.core.params import load_params
 from ganlib.core.seeding import pin_arithmetic, random_generator, resolve_device
 from ganlib.datasets.plain import read_images
 from ganlib.evaluation.extractors import (
@@ -21,6 +21,7 @@ from ganlib.evaluation.extractors import (
     load_extractor,
     notes_on,
     notes_on_judge,
+    weights_files,
 )
 from ganlib.evaluation.order import content_order
 from ganlib.evaluation.plain import Settings, compare_sets
@@ -61,11 +62,12 @@ def samples(
     if must_launch(processes):
         return launch(processes, "stages.evaluate")
     pin_arithmetic(params.threads)
-    images, weights = np.load(generated / "images.npy", mmap_mode="r"), given_path(params.evaluate.inception_weights)
+    images = np.load(generated / "images.npy", mmap_mode="r")
     check_images(images, f"{generated / 'images.npy'}")
     network = load_judge(judge)
     check_judge(network, images.shape[1:])
-    extractor = load_extractor(resolve_extractor(params.evaluate.extractor, network.image_shape), judge, weights)
+    name = resolve_extractor(params.evaluate.extractor, network.image_shape)
+    extractor = load_extractor(name, judge, weights_files(params.evaluate))
     protocol, heldout = read_json(reference / "protocol.json"), read_json(reference / "heldout.json")
     check_protocol(extractor.protocol, protocol, reference)
     with joined(processes, device) as own_device:
@@ -108,10 +110,11 @@ def folders(
     real: Annotated[Path, typer.Argument(help="Real images: a folder, a zip or tar archive, a .npy or .npz array.")],
     fake: Annotated[Path, typer.Argument(help="Generated images, likewise, of the same size and channels.")],
     extractor: Annotated[
-        Literal["auto", "judge", "lite0", "inception"],
+        Literal["auto", "judge", "lite0", "inception", "dinov2"],
         typer.Option(help="Whose features to measure in; auto: lite0 for colour, the judge for grey."),
     ] = "inception",
     inception_weights: Annotated[Path | None, typer.Option(help="File with Inception's weights.")] = None,
+    dinov2_weights: Annotated[Path | None, typer.Option(help="File with DINOv2's weights.")] = None,
     judge: Annotated[Path, typer.Option(help="Folder of the judge.")] = Path("data/judge"),
     neighbours: Annotated[int, typer.Option(min=1, help="k of the neighbourhoods.")] = 5,
     bins: Annotated[int, typer.Option(min=1, help="Bins of real features, where no judge names classes.")] = 10,
@@ -130,8 +133,9 @@ def folders(
     check_images(real_images, str(real))
     check_images(fake_images, str(fake))
     check_same_shape(real_images, fake_images, f"{real} and {fake}")
+    weights = {"inception": inception_weights, "dinov2": dinov2_weights}
     name = resolve_extractor(extractor, real_images.shape[1:])
-    opened = load_extractor(name, judge if name == "judge" else None, inception_weights)
+    opened = load_extractor(name, judge if name == "judge" else None, weights)
     class_names = []
     if opened.judge:
         check_judge(opened.judge, real_images.shape[1:])

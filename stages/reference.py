@@ -12,9 +12,9 @@ from ganlib.core.distributed import rank
 from ganlib.core.files import rounded, whole_folder, write_json, write_table
 from ganlib.core.launch import joined, launch, must_launch, processes_here
 from ganlib.core.packed import read_meta, read_split
-from ganlib.core.params import given_path, load_params
+from ganlib.core.params import load_params
 from ganlib.core.seeding import pin_arithmetic, random_generator, resolve_device
-from ganlib.evaluation.extractors import check_images, describe_images, load_extractor
+from ganlib.evaluation.extractors import check_images, describe_images, load_extractor, weights_files
 from ganlib.evaluation.order import content_order
 from ganlib.evaluation.stored import save_gaussian, save_reference
 from ganlib.evaluation.summary import heldout_figures
@@ -42,9 +42,9 @@ def main(
     meta, train, heldout = read_meta(prepared), read_split(prepared, "train"), read_split(prepared, "heldout")
     for name, split in (("train", train), ("heldout", heldout)):
         check_images(split.images, f"{prepared}, {name} split")
-    network, weights = load_judge(judge), given_path(params.evaluate.inception_weights)
+    network, name = load_judge(judge), resolve_extractor(params.evaluate.extractor, train.images.shape[1:])
     check_judge(network, train.images.shape[1:], meta["class_names"])
-    extractor = load_extractor(resolve_extractor(params.evaluate.extractor, network.image_shape), judge, weights)
+    extractor = load_extractor(name, judge, weights_files(params.evaluate))
     eyes = load_eyes(judge)
     with joined(processes, device) as own_device:
         described_train, described_heldout = (

@@ -45,6 +45,7 @@ KEYS = {
     "train.distributed": {"train", "sample", "reference", "evaluate"},
     "evaluate.extractor": {"judge", "reference", "evaluate"},
     "evaluate.inception_weights": {"reference", "evaluate"},
+    "evaluate.dinov2_weights": {"reference", "evaluate"},
     "evaluate.judge_epochs": {"judge"},
     "evaluate.neighbours": {"reference"},
     "evaluate.bins": {"reference"},

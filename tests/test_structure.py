@@ -128,7 +128,13 @@ def test_every_path_that_a_stage_is_given_is_declared(stage: str):
 
 def test_every_path_in_params_is_a_dependency_of_the_stages_that_read_it_and_is_there_or_made():
     paths = {key for key, value in flat(load_params(ROOT / "params.yaml").model_dump()).items() if "/" in str(value)}
-    assert paths == {"data.path", "evaluate.inception_weights", "complete.path", "complete.own_masks"}
+    assert paths == {
+        "data.path",
+        "evaluate.inception_weights",
+        "evaluate.dinov2_weights",
+        "complete.path",
+        "complete.own_masks",
+    }
     for stage in set(STAGES) - {"report"}:
         section, params = PIPELINE["stages"][stage], {f"${{{path}}}": path for path in paths}
         templates = {params[dep] for dep in section["deps"] if dep in params}

@@ -227,13 +227,14 @@ class SampleParams(Section):
 
 
 class EvaluateParams(Section):
-    extractor: Literal["auto", "judge", "lite0", "inception"]
+    extractor: Literal["auto", "judge", "lite0", "inception", "dinov2"]
     """Features that images are measured in: `auto` is `lite0` for colour and the `judge` for grey.
 
     `lite0`: EfficientNet-lite0, trained on ImageNet, offline. `judge`: those of the classifier of the judge stage. Both
     also watch the training. `inception`: as in published FIDs; `auto` then watches.
     """
     inception_weights: PathText
+    dinov2_weights: PathText
     """File with the weights of pytorch-fid's Inception; data/none takes torch hub's cache, else a download."""
     judge_epochs: Annotated[Int, Field(ge=1)]
     """Epochs that the judge (the classifier that supplies the features) is trained for."""

@@ -13,6 +13,11 @@ from torch import nn
 
 from ganlib.core.distributed import array_part, together
 from ganlib.core.errors import UserError
+from ganlib.core.files import sha256_of
+from ganlib.core.params import given_path
+from ganlib.core.schema import EvaluateParams
+from ganlib.evaluation.dinov2 import RESIZE as DINOV2_RESIZE
+from ganlib.evaluation.dinov2 import dinov2_features, find_dinov2, load_dinov2
 from ganlib.evaluation.inception import FEATURES as INCEPTION_FEATURES
 from ganlib.evaluation.inception import RESIZE as INCEPTION_RESIZE
 from ganlib.evaluation.inception import find_weights, load_inception
@@ -39,18 +44,28 @@ def check_images(images: NDArray[np.generic], name: str) -> None:
         raise UserError(f"{name}: every image is one flat colour: the generator has failed, or this is the wrong file")
 
 
-def load_extractor(name: str, judge_folder: Path | None, weights: Path | None) -> Extractor:
+def load_extractor(name: str, judge_folder: Path | None, weights: Mapping[str, Path | None]) -> Extractor:
     """Load what a resolved name stands for; the judge, if there is one, names the classes whose features these are not.
 
-    `weights` is the file of Inception's.
+    `weights` are the files of Inception and DINOv2, by extractor.
     """
     if name in ("judge", "lite0"):
         return open_eyes(name, judge_folder)
     judge = load_judge(judge_folder) if judge_folder else None
-    found = find_weights(weights)
+    if name == "dinov2":
+        path = find_dinov2(weights[name])
+        network = load_dinov2(path)
+        protocol = extractor_protocol(name, sha256_of(path), network.num_features, DINOV2_RESIZE)
+        return Extractor(judge, partial(dinov2_features, network), "dinov2_", protocol)
+    found = find_weights(weights[name])
     protocol = extractor_protocol(name, found.sha256, INCEPTION_FEATURES, INCEPTION_RESIZE)
     published = {"protocol_extractor_published": found.published}
     return Extractor(judge, partial(inception_features, load_inception(found.path)), "", protocol | published)
+
+
+def weights_files(settings: EvaluateParams) -> dict[str, Path | None]:
+    """Return the files of `load_extractor` that params name."""
+    return {"inception": given_path(settings.inception_weights), "dinov2": given_path(settings.dinov2_weights)}
 
 
 def notes_on(protocol: Mapping[str, Any]) -> dict[str, Any]:
