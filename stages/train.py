@@ -61,10 +61,10 @@ def main(
     pin_arithmetic(params.threads)
     with ExitStack() as stack:
         device = stack.enter_context(joined(params.train.distributed, resolve_device(params.device)))
-        # sample.count is read here only to refuse, before the training; no output depends on it.
         prepare_arithmetic(params.train.precision, device)  # real and generated images are judged in the same
         keep_freed_memory()
         game = game_of(params)
+        # sample.count is read here only to refuse, before the training; no output depends on it.
         inputs = load_inputs(prepared, judge, game, params)
         data = inputs.digests, sha256_of(Path(__file__))
         key = checkpoint_key(params.model_dump(include=DEPENDS_ON | own_params(params)), device.type, data)
@@ -84,6 +84,8 @@ def main(
             if writes:
                 bar.write(message, file=sys.stderr)
 
+        if watch.memory_absent:
+            say(f"Whether D memorises is not measured: {watch.memory_absent}")
         if state := from_first(lambda: load_latest_checkpoint(folder)):
             training.restore(state)
             bar.update(training.step)
@@ -103,6 +105,7 @@ def main(
             protocol = watch.protocol | {
                 "train_precision": precision_of(params.train.precision, device),
                 "train_undecided": game.limits(params).undecided,
+                "train_memory_absent": watch.memory_absent,
             }
             with whole_folder(out) as results:
                 save_results(results, training, inputs.configs, protocol)

@@ -36,8 +36,10 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / "params.yaml").write_text(params)
         (folder / "metrics/evaluate.json").write_text(json.dumps(measured(fid, extractor=extractor)))
         (folder / "metrics/history.csv").write_text(f"step,d_loss,g_loss,d_fake\n50,{fid},1,0.5\n100,1,1,0.4\n")
-        columns = "step,domain_fid_to_heldout,valid,diversity_score"
-        (folder / "metrics/evaluations.csv").write_text(f"{columns}\n100,{fid},0.5,0.5\n")
+        watching = "lite0_fid_to_heldout,domain_fid_to_heldout" if extractor == "lite0" else "domain_fid_to_heldout"
+        distances = ",".join([str(fid)] * len(watching.split(",")))
+        row = f"step,{watching},valid,diversity_score\n100,{distances},0.5,0.5\n"
+        (folder / "metrics/evaluations.csv").write_text(row)
         Image.new("L", (40, 40), round(fid)).save(folder / "metrics/grid.png")
         run(["git", "add", "-A"], folder)
         run(["git", "-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-qm", lr], folder)
@@ -45,7 +47,7 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
     commit(1, "4e-4", "judge")
     commit(2, "1e-3", "judge")
     run(["git", "tag", "faster"], folder)
-    commit(3, "4e-4", "inception")
+    commit(3, "4e-4", "lite0")
     run(["git", "update-ref", "refs/exps/ab/cdef/icy-bear", "HEAD"], folder)
     run(["git", "reset", "-q", "--hard", "HEAD~1"], folder)
     return folder
@@ -83,6 +85,16 @@ def test_the_page_shows_params_figures_grids_and_curves(history: Path, monkeypat
     assert "not ranked" not in page
 
 
+def test_curves_of_every_distance_that_a_run_has_are_drawn(history: Path, monkeypatch: pytest.MonkeyPatch):
+    def distances(*names: str) -> list[str]:
+        charts = comparison_sections([read_run(name) for name in names])["charts"]
+        return [caption for caption, chart in charts if "FID" in caption and "<svg" in str(chart)]
+
+    monkeypatch.chdir(history)
+    assert distances("HEAD", "icy-bear") == ["lite0 FID of the moving average", "domain FID of the moving average"]
+    assert distances("HEAD", "faster") == ["domain FID of the moving average"]
+
+
 def test_the_page_names_the_protocol_that_differs_and_ranks_nothing(history: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(history)
     page = render("compare.html.jinja", comparison_sections([read_run(name) for name in ("HEAD~1", "icy-bear")]))
@@ -102,7 +114,7 @@ def test_what_a_revision_lacks_is_absent_with_the_reason(history: Path, monkeypa
 
 def test_an_experiment_goes_by_its_name(history: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(history)
-    assert read_run("icy-bear").metrics == measured(3, extractor="inception")
+    assert read_run("icy-bear").metrics == measured(3, extractor="lite0")
     assert find_commit("icy-bear") != find_commit("HEAD") == find_commit("faster")
 
 

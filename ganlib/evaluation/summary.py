@@ -142,6 +142,6 @@ def with_ratios(figures: Figures) -> Figures:
     """Add steady figures as multiples of those of held-out images; of `_matched` ones where the reference differs."""
     known = {
         name: (figures.get(f"{name}_matched", figures[name]), figures[f"{name}_heldout"])
-        for name in ("nearest_train", "valid")
+        for name in ("clipped_density", "nearest_train", "valid")
     }
     return figures | {f"{name}_over_heldout": ours / real for name, (ours, real) in known.items() if real > 0}

@@ -31,7 +31,9 @@ def training_section(training: Path, metrics: Path, figures: Mapping[str, Any]) 
         "alarms": alarms if isinstance(alarms, Absent) else alarms.to_dict("records"),
         "best": best,
         "distance": "Domain FID" if isinstance(evaluations, Absent) else distance_title(evaluations),
-        "charts": _history_charts(history, fired) | _evaluation_charts(evaluations, fired, best),
+        "charts": _history_charts(history, fired)
+        | _evaluation_charts(evaluations, fired, best)
+        | {"memory": _memory_chart(evaluations, fired, figures)},
         "film": film_strip(training / "progress.npy", evaluations, best),
     }
 
@@ -94,6 +96,19 @@ def _evaluation_charts(evaluations: pd.DataFrame | Absent, alarms: pd.DataFrame 
             points=True,
         ),
     }
+
+
+def _memory_chart(
+    evaluations: pd.DataFrame | Absent, alarms: pd.DataFrame | None, figures: Mapping[str, Any]
+) -> str | Absent:
+    if isinstance(evaluations, Absent):
+        return evaluations
+    if "d_memorises" not in evaluations:
+        return Absent(figures.get("train_memory_absent") or "the evaluations have no d_memorises")
+    long = charts.series(evaluations, {"d_memorises": "discriminator"})
+    return charts.curves(
+        long, "0: none, 1: all", "What the discriminator has memorised by step", alarms=alarms, points=True
+    )
 
 
 def distance_title(evaluations: pd.DataFrame) -> str:

@@ -75,13 +75,20 @@ class Watch:
             **self.memorised_by(discriminator, images),
         }, images[:PROGRESS_IMAGES]
 
+    @property
+    def memory_absent(self) -> str:
+        """Return why D's memory is not measured, or nothing where it is."""
+        if self.labels is not None:
+            return "the discriminator is conditional"
+        few = len(self.unseen) < MEMORY_IMAGES[0]
+        return f"{len(self.unseen)} held-out images are under {MEMORY_IMAGES[0]}" if few else ""
+
     def memorised_by(self, discriminator: nn.Module | None, fakes: Images) -> dict[str, float]:
         """Return r_v of ADA, arXiv:2006.06676: 0 if D finds held-out images as real as training ones, 1 as generated.
 
-        Nothing of a conditional one, or with under 100 held-out images, whose mean says too little; NaN where D does
-        not tell training images from generated ones.
+        Nothing where `memory_absent` says so; NaN where D does not tell training images from generated ones.
         """
-        if discriminator is None or self.labels is not None or len(self.unseen) < MEMORY_IMAGES[0]:
+        if discriminator is None or self.memory_absent:
             return {}
         trained, heldout, made = (
             mean_logit(discriminator, side, self.device) for side in (self.seen, self.unseen, fakes[: MEMORY_IMAGES[1]])
