@@ -10,7 +10,12 @@ from types import TracebackType
 from ganlib.core.console import run
 from ganlib.core.params import load_params
 
-WITHOUT_PARAMS = (["stages.export"], ["stages.evaluate", "folders"], ["stages.report", "compare"])
+WITHOUT_PARAMS = (
+    ["stages.checkpoints"],
+    ["stages.export"],
+    ["stages.evaluate", "folders"],
+    ["stages.report", "compare"],
+)
 """Commands that work without a params.yaml."""
 
 

@@ -28,6 +28,7 @@ from ganlib.evaluation.plain import Settings, compare_sets
 from ganlib.evaluation.repetition import in_order_given
 from ganlib.evaluation.stored import load_gaussian, load_reference
 from ganlib.evaluation.summary import evaluate
+from ganlib.evaluation.table import headline_of
 from ganlib.features.eyes import load_eyes, resolve_extractor
 from ganlib.features.judge import ROTATIONS, check_judge, load_judge
 from ganlib.features.judging import asked_and_judged, judge_images
@@ -43,7 +44,8 @@ def samples(
     training: Annotated[Path, typer.Argument(help="Folder that train made; its curves are copied beside the metrics.")],
     model: Annotated[Path, typer.Argument(help="Folder that publish made.")],
     generated: Annotated[Path, typer.Argument(help="Folder that sample made.")],
-    metrics: Annotated[Path, typer.Option(help="JSON file for the figures and their protocol.")],
+    metrics: Annotated[Path, typer.Option(help="JSON file for the headline figures and their protocol's digest.")],
+    details: Annotated[Path, typer.Option(help="JSON file for all other figures and their protocol.")],
     classes: Annotated[Path, typer.Option(help="CSV file for the figures of each class.")],
     confusion: Annotated[Path, typer.Option(help="CSV file of classes asked for and judged; held-out or conditional.")],
     nearest: Annotated[
@@ -95,7 +97,10 @@ def samples(
     bar, name = params.evaluate.min_judge_accuracy, protocol["protocol_extractor"]
     notes = notes_on(protocol) | notes_on_judge(load_eyes(judge), name, bar)
     trained = read_json(training / "training.json") | read_json(model / "published.json")
-    write_json(metrics, rounded(result.metrics | agreement) | trained | notes | protocol)
+    figures = rounded(result.metrics | agreement) | trained | notes | protocol
+    headline = headline_of(figures, extractor.prefix)
+    write_json(metrics, headline)
+    write_json(details, {name: value for name, value in figures.items() if name not in headline})
     pairs = in_order_given(result.nearest, order, np.load(reference / "train_order.npy"))
     tables = {classes: result.per_class, nearest: pairs, confusion: table}
     for path, content in tables.items():

@@ -5,9 +5,8 @@ from typing import Annotated, Any
 
 import torch
 import typer
-from tqdm import tqdm
 
-from ganlib.core.console import run
+from ganlib.core.console import progress, run
 from ganlib.core.files import whole_folder
 from ganlib.core.packed import read_meta, read_split
 from ganlib.core.params import load_params
@@ -45,7 +44,7 @@ def main(
     }
     with seeded_weights(params.seed, "judge/weights"):
         judge = Judge(**config)
-    with tqdm(total=settings.judge_epochs, desc="judge", unit="epoch", disable=None) as bar:
+    with progress(total=settings.judge_epochs, desc="judge", unit="epoch") as bar:
 
         def show(row: dict[str, float]) -> None:
             bar.set_postfix(row, refresh=False)

@@ -6,9 +6,8 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from tqdm import tqdm
 
-from ganlib.core.console import run
+from ganlib.core.console import progress, run
 from ganlib.core.files import whole_file, whole_folder, write_json
 from ganlib.core.images import grid_image
 from ganlib.core.packed import read_split
@@ -35,7 +34,7 @@ def main(
         with TemporaryDirectory(dir=folder) as scratch:
             place = Place(data.dataset, given_path(data.path), downloads, Path(scratch), data.url, data.sha256)
             source = open_source(place, data.classes)
-            with tqdm(source.examples, "prepare", source.total, unit="image", disable=None) as examples:
+            with progress(source.examples, desc="prepare", total=source.total, unit="image") as examples:
                 packed = pack(
                     source._replace(examples=iter(examples)),
                     preparation,

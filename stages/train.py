@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from tqdm import tqdm
 
-from ganlib.core.console import run
+from ganlib.core.console import progress, run
 from ganlib.core.distributed import check_alike, from_first, rank
 from ganlib.core.files import sha256_of, whole_folder
 from ganlib.core.launch import joined, launch, must_launch
@@ -20,20 +19,32 @@ from ganlib.core.schema import ModelParams, Params, TrainParams
 from ganlib.core.seeding import pin_arithmetic, resolve_device, seeded_weights
 from ganlib.networks.families import FAMILIES
 from ganlib.networks.sync_norm import synchronise
-from ganlib.training.checkpoint import checkpoint_folder, checkpoint_key, load_latest_checkpoint, save_checkpoint
+from ganlib.report.live import Live
+from ganlib.training.checkpoint import (
+    checkpoint_folder,
+    checkpoint_key,
+    describe_run,
+    keep_last,
+    save_checkpoint,
+    what_is_kept,
+)
 from ganlib.training.game import build_players, game_of
-from ganlib.training.inputs import load_inputs
+from ganlib.training.inputs import load_inputs, load_start
 from ganlib.training.loop import train
 from ganlib.training.results import save_results
+from ganlib.training.resume import resumable_state, stop_asked
 from ganlib.training.state import Training, start_training
 from ganlib.training.watch import build_watch
 
 DEPENDS_ON: Any = {
-    **dict.fromkeys(("seed", "lr", "batch_size", "steps", "threads", "device", "game", "loss"), True),
+    **dict.fromkeys(("seed", "lr", "batch_size", "threads", "device", "game", "loss"), True),
     "data": {"flip"},
-    "train": set(TrainParams.model_fields) - {"checkpoint_every"},
+    "train": set(TrainParams.model_fields) - {"checkpoint_every", "extend", "start"},
 }
-"""The parameters that a checkpoint is bound to, but for `own_params`: those that dvc.yaml names for this stage."""
+"""The parameters that a checkpoint is bound to, but for `own_params`: those that dvc.yaml names for this stage.
+
+Not so `steps` and `train.extend`, so that more steps can go on; the content of `train.start` stands for its name.
+"""
 
 
 def own_params(params: Params) -> dict[str, Any]:
@@ -71,6 +82,8 @@ def main(
         check_alike(key)
         with seeded_weights(params.seed, "train/weights"):
             networks = {name: synchronise(build(**inputs.configs[name])) for name, build in game.BUILDERS.items()}
+        if inputs.start:
+            load_start(inputs.start, networks)
         players = build_players(networks, game, params.lr, params.train.betas, device)
         training = start_training(players, len(inputs.data["images"]), params)
         watch = build_watch(inputs, params, device)
@@ -78,7 +91,8 @@ def main(
         folder = Path(os.environ.get("GAN_CHECKPOINTS", checkpoints)) / key
         if writes:
             stack.enter_context(checkpoint_folder(folder))
-        bar = stack.enter_context(tqdm(total=params.steps, desc="train", unit="step", disable=None if writes else True))
+            describe_run(folder, params, inputs.configs)
+        bar = stack.enter_context(progress(total=params.steps, desc="train", unit="step", disable=not writes))
 
         def say(message: str) -> None:
             if writes:
@@ -86,21 +100,31 @@ def main(
 
         if watch.memory_absent:
             say(f"Whether D memorises is not measured: {watch.memory_absent}")
-        if state := from_first(lambda: load_latest_checkpoint(folder)):
+        if state := from_first(lambda: resumable_state(folder, game, params, device, say)):
             training.restore(state)
             bar.update(training.step)
+            bar.unpause()
             say(f"resumed at step {training.step}")
+        live = Live(folder / "live", params.steps, watch)
+        say(f"How it goes: {folder / 'live' / 'index.html'}")
 
-        def show(row: dict[str, float]) -> None:
-            bar.set_postfix({name: row[name] for name in ("d_loss", "g_loss")}, refresh=False)
+        def show(training: Training) -> None:
+            row = training.history[-1]
+            bar.set_postfix({name: row[name] for name in ("epoch", "d_loss", "g_loss")}, refresh=False)
             bar.update(int(row["step"]) - bar.n)
+            if writes:
+                live.show(training)
 
         def save(training: Training) -> None:
             if writes:
                 save_checkpoint(folder, training.step, training.state())
 
-        report: Any = {"report": show, "warn": say, "checkpoint": save}
-        train(training, game, inputs.data, params, device, watch=watch, **report)
+        try:
+            with stop_asked(params.train.distributed) as stopping:
+                report: Any = {"report": show, "warn": say, "checkpoint": save, "stopping": stopping}
+                train(training, game, inputs.data, params, device, watch=watch, **report)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(what_is_kept(folder)) from None
         if writes:
             protocol = watch.protocol | {
                 "train_precision": precision_of(params.train.precision, device),
@@ -109,6 +133,8 @@ def main(
             }
             with whole_folder(out) as results:
                 save_results(results, training, inputs.configs, protocol)
+            live.write(training, ended="ended")
+            keep_last(folder)
 
 
 if __name__ == "__main__":

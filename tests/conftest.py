@@ -8,9 +8,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+
+from ganlib.core.files import read_json
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = {
@@ -101,6 +104,13 @@ def reproduced(repository: Path) -> Path:
     run(["git", "add", "-A"], repository)
     run(["git", "commit", "-qm", "results"], repository)
     return repository
+
+
+def figures_of(folder: Path) -> dict[str, Any]:
+    """Return all figures of an evaluation, headline and details."""
+    headline, details = (read_json(folder / f"metrics/{name}.json") for name in ("evaluate", "details"))
+    assert not headline.keys() & details.keys() and len(headline) <= 12
+    return headline | details
 
 
 def run(command: list[str], folder: Path, check: bool = True) -> "subprocess.CompletedProcess[str]":

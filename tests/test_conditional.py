@@ -30,7 +30,7 @@ from ganlib.networks.sampling import generate
 from ganlib.training import loop
 from ganlib.training.game import Players, build_players
 from ganlib.training.state import start_training
-from tests.conftest import ROOT, edit_params, run, small_params
+from tests.conftest import ROOT, edit_params, figures_of, run, small_params
 from tests.test_params import STAGES
 from tests.test_stages import arguments_of, invoke
 from tests.test_training import CPU, go_on, settings
@@ -210,7 +210,7 @@ def test_a_conditional_model_goes_through_every_stage(conditional_run: Path):
     confusion = read_table(Path("metrics/confusion.csv"), "asked", "judged")
     assert confusion["asked"].value_counts().sort_index().tolist() == np.bincount(labels).tolist()
     agreement = (confusion["asked"] == confusion["judged"]).mean()
-    assert read_json(Path("metrics/evaluate.json"))["class_agreement"] == pytest.approx(agreement)
+    assert figures_of(Path())["class_agreement"] == pytest.approx(agreement)
 
 
 def test_agreement_of_real_images_with_their_own_labels_is_the_judges_accuracy(conditional_run: Path):
@@ -220,7 +220,7 @@ def test_agreement_of_real_images_with_their_own_labels_is_the_judges_accuracy(c
     np.save("data/samples/images.npy", heldout.images)
     np.save("data/samples/labels.npy", heldout.labels)
     invoke("evaluate", *arguments_of("evaluate"))
-    metrics = read_json(Path("metrics/evaluate.json"))
+    metrics = figures_of(Path())
     assert metrics["class_agreement"] == pytest.approx(metrics["judge_accuracy"], abs=1e-5)
 
 

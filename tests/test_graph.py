@@ -13,7 +13,7 @@ from ganlib.games.gan import Batch, draw_batch
 from ganlib.networks.dcgan import Discriminator, Generator
 from ganlib.training.game import Players, build_players
 from ganlib.training.graph import GraphedStep
-from ganlib.training.loop import set_lr
+from ganlib.training.schedule import set_lr
 from tests.test_training import settings
 
 CPU = torch.device("cpu")

@@ -1,6 +1,7 @@
 """A training that is killed and started again ends as if it had not been: real processes, real kills."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,12 +10,19 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
-from ganlib.core.errors import UserError
 from ganlib.core.files import sha256_of
 from ganlib.core.params import load_params
+from ganlib.networks.families import load_generator
 from ganlib.report.page import flat
-from ganlib.training.checkpoint import checkpoint_folder, load_latest_checkpoint, save_checkpoint
+from ganlib.training.checkpoint import (
+    checkpoint_folder,
+    checkpoints_in,
+    keep_last,
+    load_checkpoints,
+    save_checkpoint,
+)
 from stages.train import DEPENDS_ON, own_params
 from tests.conftest import ROOT, SMALL, edit_params
 from tests.test_stages import declared_params
@@ -34,17 +42,24 @@ VARIANTS = [
 ]
 
 
-def start(folder: Path, out: str) -> "subprocess.Popen[str]":
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+def start(folder: Path, out: str, checkpoints: str = "checkpoints") -> "subprocess.Popen[str]":
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "GAN_CHECKPOINTS": checkpoints}
     return subprocess.Popen([*TRAIN, out], cwd=folder, env=environment, stderr=subprocess.PIPE, text=True)
 
 
-def finish(folder: Path, out: str) -> str:
+def finish(folder: Path, out: str, checkpoints: str = "checkpoints") -> str:
     """Train to the end; return what was said."""
-    process = start(folder, out)
+    process = start(folder, out, checkpoints)
     said = process.communicate()[1]
     assert process.returncode == 0, said
     return said
+
+
+def change(folder: Path, **changes: str) -> None:
+    """Change params, their keys given as train__start."""
+    params = folder / "params.yaml"
+    by_key = {key.replace("__", "."): value for key, value in changes.items()}
+    params.write_text(edit_params(params.read_text(), by_key))
 
 
 def wait_for_checkpoint(folder: Path, process: "subprocess.Popen[str]", step: int) -> None:
@@ -76,7 +91,7 @@ def prepared(tmp_path: Path) -> Path:
 def test_resume_equals_uninterrupted_run(prepared: Path, changes: dict[str, str]):
     params = prepared / "params.yaml"
     params.write_text(edit_params(params.read_text(), changes))
-    finish(prepared, "whole")
+    finish(prepared, "whole", "others")
     for step in (14, 70):  # killed twice
         process = start(prepared, "resumed")
         wait_for_checkpoint(prepared, process, step)
@@ -89,7 +104,7 @@ def test_resume_equals_uninterrupted_run(prepared: Path, changes: dict[str, str]
         whole
     )
     assert whole == hashes(prepared / "resumed")
-    assert not list(prepared.glob("checkpoints/*"))
+    assert [path.name for path in prepared.glob("checkpoints/*/step-*.pt")] == ["step-000000120.pt"]
 
 
 def test_a_second_training_on_the_same_checkpoints_is_refused(prepared: Path):
@@ -120,23 +135,144 @@ def test_other_params_do_not_resume(prepared: Path):
 
 
 def test_another_checkpoint_every_goes_on_from_the_same_checkpoint_and_ends_with_the_same_bytes(prepared: Path):
-    finish(prepared, "whole")
+    finish(prepared, "whole", "others")
     kill_and_change(prepared, "resumed", {"train.checkpoint_every": "50"})
     assert "resumed at step" in finish(prepared, "resumed")
     assert hashes(prepared / "whole") == hashes(prepared / "resumed")
 
 
-def test_two_checkpoints_are_kept_and_a_damaged_one_is_named(tmp_path: Path):
-    for step in (1, 2, 3):
+def test_two_checkpoints_are_kept_and_longer_trainings_lose_none(tmp_path: Path):
+    for step in (8, 1, 2, 3):
+        save_checkpoint(tmp_path, step, {"step": step})
+    assert [path.name for path in checkpoints_in(tmp_path)] == [f"step-00000000{step}.pt" for step in (2, 3, 8)]
+    assert [state["step"] for state in load_checkpoints(tmp_path, 5, pytest.fail)] == [3, 2]
+    keep_last(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-000000008.pt", "step-000000008.sha256"]
+
+
+@pytest.mark.parametrize("bit", range(0, 2000 * 8, 1999))
+def test_one_bit_in_a_checkpoint_is_enough_for_the_one_before_it(tmp_path: Path, bit: int):
+    for step in (1, 2):
         save_checkpoint(tmp_path, step, {"step": step, "weights": torch.ones(1000)})
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-000000002.pt", "step-000000003.pt"]
-    newest = tmp_path / "step-000000003.pt"
-    newest.write_bytes(newest.read_bytes()[:500])
-    with pytest.raises(UserError, match=r"step-000000003\.pt is damaged.*delete it"):
-        load_latest_checkpoint(tmp_path)
-    newest.unlink()
-    state = load_latest_checkpoint(tmp_path)
-    assert state and state["step"] == 2
+    newest, told = tmp_path / "step-000000002.pt", list[str]()
+    content = bytearray(newest.read_bytes())
+    content[bit // 8] ^= 1 << bit % 8
+    newest.write_bytes(content)
+    assert [state["step"] for state in load_checkpoints(tmp_path, 9, told.append)] == [1]
+    assert len(told) == 1 and "step-000000002.pt is damaged" in told[0]
+
+
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_gives_the_same_bytes(prepared: Path):
+    finish(prepared, "whole", "others")
+    process = start(prepared, "out")
+    wait_for_checkpoint(prepared, process, 21)
+    process.kill()
+    process.communicate()
+    newest = max(prepared.glob("checkpoints/*/step-*.pt"))
+    newest.write_bytes(newest.read_bytes()[:-100])
+    said = finish(prepared, "out")
+    assert f"{newest.name} is damaged" in said and "resumed at step" in said
+    assert hashes(prepared / "whole") == hashes(prepared / "out")
+
+
+def test_more_steps_go_on_with_the_bytes_of_one_long_run(prepared: Path):
+    change(prepared, train__lr_decay_start="1", steps="64")  # its last step is neither logged nor evaluated
+    finish(prepared, "short")
+    change(prepared, steps="120")
+    assert "resumed at step 64" in finish(prepared, "longer")
+    finish(prepared, "whole", "others")
+    assert hashes(prepared / "longer") == hashes(prepared / "whole")
+    assert "continued" not in (prepared / "longer/training.json").read_text()
+
+
+def test_a_schedule_that_differs_is_told_and_starts_anew_unless_asked(prepared: Path):
+    change(prepared, steps="64")
+    finish(prepared, "short")
+    change(prepared, steps="120")
+    said = finish(prepared, "exact")
+    assert "step 64 is kept, but step 33 of its 64 had another learning rate" in said and "resumed" not in said
+    assert "to go on from it set train.extend to always" in said
+    shutil.rmtree(prepared / "checkpoints")
+    change(prepared, steps="64")
+    finish(prepared, "short")
+    change(prepared, steps="120", train__extend="always")
+    said = finish(prepared, "forced")
+    assert "resumed at step 64" in said and "not those of one long run" in said
+    assert '"train_continued_at": [\n    64' in (prepared / "forced/training.json").read_text()
+    change(prepared, train__extend="exact")  # what was forced is no ground for exactness
+    assert "resumed" not in finish(prepared, "again")
+    assert hashes(prepared / "again") == hashes(prepared / "exact") != hashes(prepared / "forced")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_keeps_the_step_and_the_same_command_goes_on_from_it(prepared: Path, number: signal.Signals):
+    finish(prepared, "whole", "others")
+    change(prepared, train__checkpoint_every="60")
+    process = start(prepared, "out")
+    while not list(prepared.glob("checkpoints/*/live/index.html")):  # written at the first row of the history
+        time.sleep(0.01)
+    process.send_signal(number)
+    said = process.communicate()[1]
+    (kept,) = prepared.glob("checkpoints/*/step-*.pt")
+    step = int(kept.stem.removeprefix("step-"))
+    assert process.returncode == 130 and said.count("stopped") == 1 and "Traceback" not in said
+    assert f"stopped: step {step} is kept in {kept.parent.relative_to(prepared)}; the same command goes on" in said
+    assert f"resumed at step {step}" in finish(prepared, "out")
+    assert hashes(prepared / "whole") == hashes(prepared / "out")
+
+
+def test_a_kill_after_the_last_step_costs_no_training(prepared: Path):
+    process = start(prepared, "out")
+    wait_for_checkpoint(prepared, process, 120)
+    process.kill()
+    process.communicate()
+    assert "resumed at step 120" in finish(prepared, "out")
+    finish(prepared, "whole", "others")
+    assert hashes(prepared / "whole") == hashes(prepared / "out")
+
+
+def test_training_starts_from_a_published_model(prepared: Path):
+    finish(prepared, "first")
+    publish = [sys.executable, "-m", "stages.publish", "first", "--out", "model"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    subprocess.run(publish, cwd=prepared, env=environment, check=True)
+    change(prepared, train__start="model", lr="1e-30", steps="2", train__evaluate_every="1")
+    finish(prepared, "second")
+    weights = [load_file(prepared / name / "generator.safetensors") for name in ("model", "second/final")]
+    kept = {name for name in weights[0] if not name.endswith(("num_batches_tracked", "running_mean", "running_var"))}
+    assert kept and all(torch.equal(weights[0][name], weights[1][name]) for name in kept)
+    change(prepared, model__width="16")
+    process = start(prepared, "third")
+    said = process.communicate()[1]
+    assert process.returncode == 1
+    assert said == "error: train.start = model: its generator has width = 8, and these params 16\n"
+
+
+def test_a_stopped_training_is_listed_published_and_removed(prepared: Path):
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+
+    def checkpoints(*words: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "stages.checkpoints", *words]
+        return subprocess.run(command, cwd=prepared, env=environment, capture_output=True, text=True)
+
+    process = start(prepared, "out")
+    wait_for_checkpoint(prepared, process, 21)
+    process.kill()
+    process.communicate()
+    (key,) = (path.name for path in prepared.glob("checkpoints/*"))
+    listed = checkpoints("list").stdout
+    assert key in listed and "gan dcgan digits 8 px" in listed and listed.count("\n") == 1
+    published = checkpoints("publish", key, "--out", "stopped", "--no-best", "--no-ema")
+    newest = torch.load(max(prepared.glob("checkpoints/*/step-*.pt")))
+    weights = load_file(prepared / "stopped/generator.safetensors")
+    assert all(torch.equal(value, weights[name]) for name, value in newest["players"]["networks"]["generator"].items())
+    assert published.returncode == 0 and load_generator(prepared / "stopped").latent_dim == 32
+    assert checkpoints("publish", key, "--out", "stopped").stderr.startswith(
+        "error: stopped is there: name a new folder"
+    )
+    assert checkpoints("remove").returncode == checkpoints("remove", "nothing").returncode == 1
+    assert checkpoints("remove", "--older", "1").stdout == ""
+    assert "removed" in checkpoints("remove", key).stdout and not list(prepared.glob("checkpoints/*"))
 
 
 def test_a_failed_training_keeps_its_checkpoints(tmp_path: Path):
@@ -148,4 +284,8 @@ def test_a_failed_training_keeps_its_checkpoints(tmp_path: Path):
 
 def test_a_checkpoint_is_bound_to_what_dvc_binds_the_stage_to(params_file: Path):
     params = load_params()
-    assert set(flat(params.model_dump(include=DEPENDS_ON | own_params(params)))) == declared_params("train")
+    assert set(flat(params.model_dump(include=DEPENDS_ON | own_params(params)))) == declared_params("train") - {
+        "steps",
+        "train.extend",
+        "train.start",
+    }

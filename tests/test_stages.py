@@ -24,7 +24,7 @@ from ganlib.core.schema import Params, Section
 from ganlib.features.judge import ROTATIONS, load_judge
 from ganlib.features.judging import judge_images
 from ganlib.report.parts import flat
-from tests.conftest import ROOT, edit_params, small_params
+from tests.conftest import ROOT, edit_params, figures_of, small_params
 from tests.pictures import pets, tree
 from tests.test_params import STAGES
 from tests.test_structure import PIPELINE, outs_of
@@ -203,7 +203,7 @@ def test_two_processes_sample_and_describe_what_one_does(
     assert np.array_equal(latents, np.load(pipeline[0] / "data/samples/latents.npy"))
     # Batches of other sizes round anew.
     assert np.abs(images.astype(int) - np.load(pipeline[0] / "data/samples/images.npy")).max() <= 1
-    figures, expected = (read_json(folder / "metrics/evaluate.json") for folder in (Path(), pipeline[0]))
+    figures, expected = (figures_of(folder) for folder in (Path(), pipeline[0]))
     assert figures.keys() == expected.keys()
     numbers = {name: value for name, value in expected.items() if not isinstance(value, str)}
     assert {name: figures[name] for name in numbers} == pytest.approx(numbers, rel=1e-3, abs=1e-3)
@@ -230,7 +230,7 @@ def test_samples_are_drawn_from_what_is_published(
     asked, other = images if ema else reversed(images)
     assert np.array_equal(np.load("data/samples/grid_images.npy"), images[asked])
     assert not np.array_equal(images[asked], images[other])
-    metrics = read_json(Path("metrics/evaluate.json"))
+    metrics = figures_of(Path())
     assert (metrics["published"], metrics["published_ema"], metrics["published_step"]) == ("final", ema, 6)
     said = "the moving average of the generator's" if ema else "of the generator those of the step itself"
     assert f"The final weights are published, of step 6, {said}" in Path("report/index.html").read_text()
@@ -308,8 +308,9 @@ def test_explored_arrays_have_their_shapes(pipeline: tuple[Path, dict[str, set[s
 
 def test_metrics_carry_their_protocol(pipeline: tuple[Path, dict[str, set[str]]]):
     folder = pipeline[0]
-    metrics = read_json(folder / "metrics/evaluate.json")
-    assert list(metrics) == sorted(metrics)
+    metrics = figures_of(folder)
+    headline = read_json(folder / "metrics/evaluate.json")
+    assert list(headline) == sorted(headline)
     assert metrics["mode_collapse"] == pytest.approx(1 - metrics["diversity_score"])
     assert metrics["protocol_extractor_sha256"] == sha256_of(folder / "data/judge/judge.safetensors")
     assert metrics["protocol_generated"] == 400
@@ -332,7 +333,7 @@ def test_the_nearest_pairs_name_images_by_where_they_lie(pipeline: tuple[Path, d
 
 
 def test_intervals_and_floors_stand_beside_the_headline_figures(pipeline: tuple[Path, dict[str, set[str]]]):
-    metrics = read_json(pipeline[0] / "metrics/evaluate.json")
+    metrics = figures_of(pipeline[0])
     for name in ("domain_fid", "diversity_score", "valid"):
         assert metrics[f"{name}_low"] <= metrics[name] <= metrics[f"{name}_high"]
     assert {"domain_fid_floor", "domain_fid_infinity_floor", "valid_heldout", "coverage_heldout"} <= set(metrics)
@@ -363,7 +364,7 @@ def test_images_without_labels_go_through_every_stage_of_the_evaluation(
         path.unlink()
     for stage in ("judge", "reference", "evaluate"):
         invoke(stage, *arguments_of(stage))
-    metrics = read_json(Path("metrics/evaluate.json"))
+    metrics = figures_of(Path())
     assert metrics["protocol_classes"] == "8 bins" and 0 <= metrics["diversity_score"] <= 1
     assert read_table(Path("metrics/classes.csv"), "class")["class"].tolist() == [f"bin {index}" for index in range(8)]
     assert set(read_table(Path("metrics/confusion.csv"), "asked")["asked"]) == set(ROTATIONS)
@@ -386,7 +387,7 @@ def test_with_inception_the_figures_have_names_of_their_own(
     monkeypatch.setattr("ganlib.evaluation.extractors.load_inception", lambda path: Pooled())
     for stage in ("reference", "evaluate", "report"):
         invoke(stage, *arguments_of(stage))
-    metrics = read_json(Path("metrics/evaluate.json"))
+    metrics = figures_of(Path())
     assert not [name for name in metrics if name.startswith("domain_")]
     assert {"fid", "fid_floor", "fid_infinity", "kid_mean", "kid_std"} <= set(metrics)
     assert metrics["undersampled"] and metrics["protocol_classes"] == "judge"

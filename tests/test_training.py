@@ -35,7 +35,8 @@ from ganlib.networks.families import (
 )
 from ganlib.training.game import BatchOrder, build_players
 from ganlib.training.inputs import Inputs
-from ganlib.training.loop import lr_factor, train
+from ganlib.training.loop import train
+from ganlib.training.schedule import lr_factor
 from ganlib.training.state import Training, start_training
 from ganlib.training.watch import Watch, build_watch
 from tests.conftest import ROOT
@@ -347,8 +348,10 @@ def test_the_moving_average_follows_parameters_and_copies_buffers():
 
 
 def test_half_of_the_average_is_forgotten_after_its_halflife():
-    assert decay_for(1000, 10) ** 100 == pytest.approx(0.5)
-    assert decay_for(0, 10) == 0
+    assert decay_for(1000, 10, seen=20_000) ** 100 == pytest.approx(0.5)
+    assert decay_for(1000, 10, seen=10**9) == decay_for(1000, 10, seen=20_000)
+    assert decay_for(1000, 10, seen=4000) ** 20 == pytest.approx(0.5)  # 200 images, a twentieth of those seen
+    assert decay_for(0, 10, seen=1000) == 0
 
 
 def test_an_epoch_shows_every_image_once_in_whole_batches():
@@ -446,7 +449,7 @@ def go_on(training: Training, images: torch.Tensor, params: Params, labels: torc
     warnings: list[str] = []
     data = {"images": images} if labels is None else {"images": images, "labels": labels}
     watch = watch_of(images, params, labels)
-    quiet: Any = {"report": lambda row: None, "checkpoint": lambda training: None}
+    quiet: Any = {"report": lambda training: None, "checkpoint": lambda training: None, "stopping": bool}
     train(training, gan, data, params, CPU, watch=watch, warn=warnings.append, **quiet)
     return warnings
 

@@ -3,9 +3,20 @@
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+from tqdm import tqdm
 
 from ganlib.core.errors import UserError
+
+Item = TypeVar("Item")
+
+MINUTE = 60
+"""Seconds between lines of progress where no terminal shows a bar."""
+QUIET = 10
+"""Seconds that what is a part of a longer work may take before it shows a bar of its own."""
+LINE = "{desc}: {n_fmt} of {total_fmt}, {rate_fmt}, {elapsed} so far, {remaining} left{postfix}"
 
 
 def run(command: Callable[[], object]) -> None:
@@ -24,9 +35,31 @@ def run(command: Callable[[], object]) -> None:
     except OSError as error:
         print(f"error: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
         sys.exit(1)
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
+    except KeyboardInterrupt as error:
+        print(str(error) or "stopped", file=sys.stderr)
         sys.exit(130)
+
+
+def progress(iterable: Iterable[Item] | None = None, **settings: Any) -> "tqdm[Item]":
+    """Return tqdm's bar on stderr; without a terminal it is a line a minute, and none before the first is over."""
+    if sys.stderr.isatty():
+        return tqdm(iterable, file=sys.stderr, **settings)
+    plain = {"mininterval": MINUTE, "maxinterval": MINUTE, "delay": MINUTE, "miniters": 1, "bar_format": LINE}
+    return tqdm(iterable, file=_Lines(), **settings | plain)
+
+
+class _Lines:
+    """What tqdm draws over and over, as lines of a log."""
+
+    last = ""
+
+    def write(self, text: str) -> None:
+        line = text.strip()
+        if line not in ("", self.last):
+            self.last = line
+            print(line, file=sys.stderr, flush=True)
+
+    def flush(self) -> None: ...
 
 
 def _let_the_first_speak() -> None:

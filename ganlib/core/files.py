@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -34,6 +35,8 @@ def whole_file(target: Path) -> Iterator[Path]:
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         yield partial
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())  # else a power cut may leave the new name with nothing in it
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)

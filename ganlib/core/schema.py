@@ -202,6 +202,10 @@ class TrainParams(Section):
     """Steps between two evaluations of the moving average by the judge, from which the best weights are chosen."""
     evaluate_count: Annotated[Int, Field(ge=100)]
     """Images generated for each of them; with fewer than 100 a class, their diversity is noise."""
+    extend: Literal["exact", "always"]
+    """When more steps go on from a finished training: where that gives the bytes of one long run, or always."""
+    start: PathText
+    """Folder of a published model whose weights training starts from."""
     on_collapse: Literal["warn", "stop", "restore_best"]
     """At a collapse: go on, `stop`, or go back to the best weights with half the learning rate, up to three times."""
     distributed: Annotated[Int, Field(ge=1, le=4096)]

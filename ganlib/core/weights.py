@@ -29,11 +29,15 @@ def save_weights(folder: Path, name: str, state: Mapping[str, torch.Tensor], con
 
 def load_network(folder: Path, name: str, build: Callable[..., Network]) -> Network:
     """Rebuild a network with `build(**config)`, in evaluation mode; raise UserError when the weights don't fit."""
-    path = folder / f"{name}.safetensors"
     network = build(**read_json(folder / f"{name}.json"))
+    load_weights(network, folder / f"{name}.safetensors")
+    return network.eval()
+
+
+def load_weights(network: nn.Module, path: Path) -> None:
+    """Load a network's weights from a file; raise UserError when they don't fit."""
     try:
         load_model(network, path)
     except (SafetensorError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{path} does not hold these weights ({reason}): delete it and run dvc repro") from None
-    return network.eval()

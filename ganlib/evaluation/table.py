@@ -1,10 +1,12 @@
 """The figures that are one number of how images lie among real ones: a row each.
 
-What is a row here stands in metrics/evaluate.json and, with its text, on the page.
+What is a row here stands in metrics/details.json, or evaluate.json if `HEADLINE` has it, and with its text on the page.
 """
 
-from collections.abc import Callable
-from typing import NamedTuple
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -82,6 +84,30 @@ METRICS = {
         "images that repeat none before them",
     ),
 }
+
+
+HEADLINE = (
+    "{prefix}fid",
+    "{prefix}fid_over_floor",
+    "domain_fid",
+    "diversity_score",
+    "classes_covered",
+    "valid",
+    "coverage_over_heldout",
+    "copied_fraction",
+    "class_agreement",
+    "judge_reliable",
+    "train_alarms",
+)
+"""What a person compares; the rest are details, and the digest of the protocol tells what compares at all."""
+
+
+def headline_of(figures: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """Return the headline figures that were measured, and `protocol`, which is alike where figures compare."""
+    protocol = {name: value for name, value in figures.items() if name.startswith("protocol_")}
+    digest = hashlib.sha256(json.dumps(protocol, sort_keys=True).encode()).hexdigest()[:12]
+    names = dict.fromkeys(name.format(prefix=prefix) for name in HEADLINE)
+    return {name: figures[name] for name in names if name in figures} | {"protocol": digest}
 
 
 def metric_figures(compared: Compared, steady: bool = False) -> dict[str, float]:

@@ -7,7 +7,8 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from ganlib.core.distributed import array_part, together
+from ganlib.core.console import QUIET, progress
+from ganlib.core.distributed import array_part, rank, together
 from ganlib.core.images import to_unit_range
 from ganlib.features.judge import Judge, four_rotations
 from ganlib.metrics.diversity import Labelled
@@ -53,5 +54,7 @@ def asked_and_judged(asked: NDArray[np.int64], judged: NDArray[np.int64], judge:
 
 def batches(images: Images, size: int, device: torch.device) -> Iterator[torch.Tensor]:
     """Yield (N, C, H, W) images in tensors of at most `size` on a device."""
-    for start in range(0, len(images), size):  # each copied into one layout, on which the last bits of features depend
+    starts = range(0, len(images), size)
+    for start in progress(starts, desc="features", unit="batch", leave=False, delay=QUIET, disable=rank() > 0):
+        # Each is copied into one layout, on which the last bits of features depend.
         yield torch.from_numpy(images[start : start + size].copy()).to(device)

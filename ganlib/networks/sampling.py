@@ -5,7 +5,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from ganlib.core.distributed import part, together
+from ganlib.core.console import QUIET, progress
+from ganlib.core.distributed import part, rank, together
 from ganlib.core.images import to_pixels
 
 BATCH_SIZE = 64
@@ -26,7 +27,8 @@ def generate(
     """
     generator.to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     inputs = [part(latents)] if labels is None else [part(latents), part(labels)]
-    batches = zip(*(tensor.to(device).split(BATCH_SIZE) for tensor in inputs), strict=True)
+    batches = list(zip(*(tensor.to(device).split(BATCH_SIZE) for tensor in inputs), strict=True))
+    shown = progress(batches, desc="images", unit="batch", leave=False, delay=QUIET, disable=rank() > 0)
     with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-        images = [to_pixels(generator(*batch)).cpu().numpy() for batch in batches]
+        images = [to_pixels(generator(*batch)).cpu().numpy() for batch in shown]
     return together(np.concatenate(images))

@@ -18,6 +18,8 @@ INK, ALARM = "currentColor", "var(--alarm)"
 WIDTH, HEIGHT = 270, 190
 NAMES_SHOWN = 12
 """Classes up to which their names stand upright, and shares are written into the confusion's cells."""
+POINTS = 1200
+"""Points of all lines together up to which a chart draws each."""
 LABELS = 16
 """Places for the numbers of alarms along the steps."""
 
@@ -42,7 +44,7 @@ def curves(
     `best` names a series and the step at which its value is marked. Values that are not finite leave a gap.
     """
     names = list(dict.fromkeys(long["series"]))
-    long = long.replace([float("inf"), float("-inf")], float("nan"))
+    long = thinned(long.replace([float("inf"), float("-inf")], float("nan")))
     steps = long["step"].to_numpy(float)
     scale, axis = _scales(long["value"].to_numpy(float), domain, log)
     step = alt.X("step:Q", title="step", axis=alt.Axis(tickCount=5, grid=False, labelExpr="format(datum.value, '~s')"))
@@ -64,6 +66,18 @@ def curves(
             text="best", fill=INK, fontSize=11, dy=-13, align="right" if right else "left", dx=4 if right else -4
         )
     return _svg(chart, description)
+
+
+def thinned(long: pd.DataFrame) -> pd.DataFrame:
+    """Return at most 1,200 rows, in each series the lowest and the highest of each stretch of steps among them.
+
+    A chart shows no more, and Altair takes no more than 5,000.
+    """
+    most = POINTS // long["series"].nunique()
+    place = long.groupby("series").cumcount() * most // 2 // long.groupby("series")["step"].transform("size")
+    stretches = long["value"].groupby([long["series"], place])
+    kept = pd.concat([stretches.idxmin(), stretches.idxmax()]).dropna()
+    return long if len(long) <= POINTS else long.loc[sorted(set(kept))]
 
 
 def series(table: pd.DataFrame, columns: dict[str, str]) -> pd.DataFrame:

@@ -44,6 +44,9 @@ def page_sections(
     generated, columns = np.load(samples / "grid_images.npy"), params.sample.grid
     real = train[np.sort(np.random.default_rng(params.seed).permutation(len(train))[: len(generated)])]
     figures = found(metrics / "evaluate.json", read_json, "evaluate")
+    if not isinstance(figures, Absent):
+        details = found(metrics / "details.json", read_json, "evaluate")
+        figures = figures | ({} if isinstance(details, Absent) else details)
     measured = {} if isinstance(figures, Absent) else figures
     return {
         "params": params,

@@ -16,7 +16,7 @@ from ganlib.report.parts import Absent, flat
 
 WORKSPACE = "workspace"
 """Name of the files as they lie, as in `dvc metrics diff`."""
-GRID, METRICS = "metrics/grid.png", "metrics/evaluate.json"
+GRID, METRICS, DETAILS = "metrics/grid.png", "metrics/evaluate.json", "metrics/details.json"
 
 
 class Run(NamedTuple):
@@ -47,11 +47,12 @@ def read_run(name: str) -> Run:
         table: _parsed(read(f"metrics/{table}.csv"), lambda text: read_table(BytesIO(text)))
         for table in ("history", "evaluations")
     }
+    metrics, details = (_parsed(read(path), loads) for path in (METRICS, DETAILS))
     return Run(
         name=name,
         commit=commit[:8],
         params=flat(YAML(typ="safe", pure=True).load(params)),
-        metrics=_parsed(read(METRICS), loads),
+        metrics=metrics if isinstance(metrics, Absent) or isinstance(details, Absent) else metrics | details,
         tables=tables,
         grid=read(GRID),
     )

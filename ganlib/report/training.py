@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ganlib.core.files import read_table
 from ganlib.metrics.frechet import chooses_best
@@ -30,9 +31,10 @@ def training_section(training: Path, metrics: Path, figures: Mapping[str, Any]) 
     return {
         "alarms": alarms if isinstance(alarms, Absent) else alarms.to_dict("records"),
         "best": best,
+        "epochs": None if isinstance(history, Absent) or "epoch" not in history else history["epoch"].iloc[-1],
         "distance": "Domain FID" if isinstance(evaluations, Absent) else distance_title(evaluations),
-        "charts": _history_charts(history, fired)
-        | _evaluation_charts(evaluations, fired, best)
+        "charts": history_charts(history, fired)
+        | evaluation_charts(evaluations, fired, best)
         | {"memory": _memory_chart(evaluations, fired, figures)},
         "film": film_strip(training / "progress.npy", evaluations, best),
     }
@@ -43,7 +45,7 @@ def _table(path: Path, why_empty: str) -> pd.DataFrame | Absent:
     return table if isinstance(table, Absent) or len(table) else Absent(why_empty)
 
 
-def _history_charts(history: pd.DataFrame | Absent, alarms: pd.DataFrame | None) -> Section:
+def history_charts(history: pd.DataFrame | Absent, alarms: pd.DataFrame | None) -> Section:
     lines = {
         "losses": ({"d_loss": "discriminator", "g_loss": "generator"}, "loss", "Losses of both networks by step"),
         "confidence": (
@@ -70,7 +72,7 @@ def _history_charts(history: pd.DataFrame | Absent, alarms: pd.DataFrame | None)
     return drawn
 
 
-def _evaluation_charts(evaluations: pd.DataFrame | Absent, alarms: pd.DataFrame | None, best: int | None) -> Section:
+def evaluation_charts(evaluations: pd.DataFrame | Absent, alarms: pd.DataFrame | None, best: int | None) -> Section:
     if isinstance(evaluations, Absent):
         return {"distance": evaluations, "diversity": evaluations}
     at, distance = "at each evaluation of the moving average", chooses_best(evaluations)
@@ -123,9 +125,15 @@ def film_strip(path: Path, evaluations: pd.DataFrame | Absent, best: int | None)
         return frames
     if isinstance(evaluations, Absent):
         return evaluations
+    if len(evaluations) != len(frames):
+        counts = f"{len(frames)} evaluations, the curves {len(evaluations)}"
+        return Absent(f"{path} has {counts}: they are of different runs")
+    return film_of(frames, evaluations, best)
+
+
+def film_of(frames: NDArray[np.uint8], evaluations: pd.DataFrame, best: int | None = None) -> Section:
+    """Show frames, (evaluations, latents, C, H, W), as `film_strip` does."""
     steps = evaluations["step"].tolist()
-    if len(steps) != len(frames):
-        return Absent(f"{path} has {len(frames)} evaluations, the curves {len(steps)}: they are of different runs")
     chosen = set(np.linspace(0, len(steps) - 1, min(FILM_COLUMNS, len(steps))).round().astype(int).tolist())
     columns = sorted(chosen | {steps.index(best)} if best in steps else chosen)
     rows = frames[columns, :FILM_ROWS].swapaxes(0, 1)  # (latents, evaluations, C, H, W)

@@ -52,11 +52,14 @@ class BatchOrder:
         self.count, self.batch_size, self.random = count, batch_size, random
         self.epoch = torch.empty(0, dtype=torch.int64)
         self.position = 0
+        self.epochs = 0
+        """Orders drawn."""
 
     def next_batch(self) -> torch.Tensor:
         """Return (batch_size,) indices."""
         if self.position + self.batch_size > len(self.epoch):
             self.epoch, self.position = torch.randperm(self.count, generator=self.random), 0
+            self.epochs += 1
         self.position += self.batch_size
         return self.epoch[self.position - self.batch_size : self.position]
 
@@ -80,16 +83,21 @@ class Draws:
             self.orders[name] = BatchOrder(count, batch_size, self.stream(name))
         return self.orders[name]
 
+    def epochs(self) -> float:
+        """Return how many times the images have been seen, in the order that has come furthest."""
+        whole = (order.epochs - 1 + order.position / order.count for order in self.orders.values() if order.epochs)
+        return max(whole, default=0.0)
+
     def state(self) -> dict[str, Any]:
-        orders = {name: (o.count, o.batch_size, o.epoch, o.position) for name, o in self.orders.items()}
+        orders = {name: (o.count, o.batch_size, o.epoch, o.position, o.epochs) for name, o in self.orders.items()}
         return {"streams": {name: random.get_state() for name, random in self.streams.items()}, "orders": orders}
 
     def load(self, state: Mapping[str, Any]) -> None:
         for name, bits in state["streams"].items():
             self.stream(name).set_state(bits)
-        for name, (count, batch_size, epoch, position) in state["orders"].items():
+        for name, (count, batch_size, epoch, position, epochs) in state["orders"].items():
             order = self.order(count, batch_size, name)
-            order.epoch, order.position = epoch, position
+            order.epoch, order.position, order.epochs = epoch, position, epochs
 
 
 class Limits(NamedTuple):

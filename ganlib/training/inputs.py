@@ -1,5 +1,6 @@
 """What a training starts from: prepared images, the judge that watches it, and the networks' configurations."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,10 +8,14 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
-from ganlib.core.files import sha256_of
+from ganlib.core.errors import UserError
+from ganlib.core.files import read_json, sha256_of
 from ganlib.core.packed import SPLITS, labels_path, read_meta, read_split
+from ganlib.core.params import given_path
 from ganlib.core.schema import Params
+from ganlib.core.weights import load_weights
 from ganlib.features.eyes import Extractor, Eyes, cached_features, load_eyes, open_eyes
 from ganlib.features.judge import check_judge, load_judge
 from ganlib.training.game import Game
@@ -29,6 +34,8 @@ class Inputs:
     """The extractor's features of both splits of real images, in their order; None where they are the judge's own."""
     configs: dict[str, dict[str, Any]]
     """Of each network of the game."""
+    start: Path | None
+    """Folder of the networks whose weights training starts from."""
     digests: list[Any]
     """Hashes of all that was read."""
 
@@ -49,6 +56,9 @@ def load_inputs(prepared: Path, judge: Path, game: Game, params: Params) -> Inpu
     if train.labels is not None:
         data["labels"] = torch.tensor(train.labels)
         digests.append(sha256_of(labels_path(prepared, "train")))
+    if start := given_path(params.train.start):
+        check_start(start, configs)
+        digests.append([sha256_of(start / f"{name}.safetensors") for name in configs])
     features = {split: cached_features(judge, split, extractor, eyes) for split in SPLITS}
     return Inputs(
         data=data,
@@ -57,5 +67,32 @@ def load_inputs(prepared: Path, judge: Path, game: Game, params: Params) -> Inpu
         eyes=eyes,
         features=features,
         configs=configs,
+        start=start,
         digests=digests,
     )
+
+
+OF_CLASSES = ("class_names", "class_counts")
+"""Keys of a configuration that speak of the images it was trained on."""
+
+
+def check_start(folder: Path, configs: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raise UserError unless a folder holds networks of these shapes; which classes they were trained on is free."""
+    for name, config in configs.items():
+        path = folder / f"{name}.json"
+        if not path.is_file():
+            raise UserError(
+                f"train.start = {folder}: there is no {path.name}; give a copy of a folder that publish made"
+            )
+        theirs = read_json(path)
+        for key in config.keys() | theirs.keys():
+            ours, other = config.get(key), theirs.get(key)
+            alike = len(ours or []) == len(other or []) if key in OF_CLASSES else ours == other
+            if not alike:
+                raise UserError(f"train.start = {folder}: its {name} has {key} = {other}, and these params {ours}")
+
+
+def load_start(folder: Path, networks: Mapping[str, nn.Module]) -> None:
+    """Load weights of a folder that `check_start` has passed."""
+    for name, network in networks.items():
+        load_weights(network, folder / f"{name}.safetensors")

@@ -17,6 +17,7 @@ from ganlib.metrics.frechet import chooses_best
 from ganlib.training.alarms import EVALUATION_ALARMS, LOG_ALARMS, Alarm, Curves, Row
 from ganlib.training.game import Game, Players
 from ganlib.training.graph import GraphedStep
+from ganlib.training.schedule import lr_factor, set_lr
 from ganlib.training.state import Training
 from ganlib.training.watch import Watch
 
@@ -32,18 +33,19 @@ def train(
     device: torch.device,
     *,
     watch: Watch,
-    report: Callable[[Row], None],
+    report: Callable[[Training], None],
     warn: Callable[[str], None],
     checkpoint: Callable[[Training], None],
+    stopping: Callable[[], bool],
 ) -> None:
     """Take the steps that are left, on `images` (N, C, H, W) uint8 and, if there are any, `labels` (N,).
 
-    `report` is given each new row of the history, `warn` each alarm, `checkpoint` the training every
-    `train.checkpoint_every` steps. A collapse may end the training early (`train.on_collapse`).
+    `report` is given the training at each new row of its history, `warn` each alarm, `checkpoint` the training every
+    `train.checkpoint_every` steps, at the last one, from which more steps can go on, and when `stopping` asks for an
+    end; KeyboardInterrupt is raised then. A collapse may end the training early (`train.on_collapse`).
     """
     players, data = training.players, {**data, "images": data["images"].to(device)}
     take_step, constant = stepper(game, players, device), game.recipe(params, device)
-    decay = decay_for(params.train.ema_halflife, params.batch_size)
     for step in range(training.step + 1, params.steps + 1):
         lr = params.lr * lr_factor(step, params.steps, params.train.lr_decay_start) * 0.5**training.restored
         set_lr(players, lr, params.train.d_lr_ratio)
@@ -53,27 +55,36 @@ def train(
         # Update the networks.
         result = take_step(batches, recipe)
         # Follow them with their moving averages.
+        decay = decay_for(params.train.ema_halflife, params.batch_size, step * params.batch_size)
         for name, average in players.averages.items():
             update_ema(average, players.networks[name], decay)
         training.step = step
         # Log, evaluate, and look for what goes wrong.
-        last = step == params.steps
-        evaluates = last or step % params.train.evaluate_every == 0
-        restored = training.restored
-        if evaluates or step % params.train.log_every == 0:
-            training.history.append({"step": step, **row_of(game.measure(result), players, game)})
-            report(training.history[-1])
+        last, evaluates = step == params.steps, step % params.train.evaluate_every == 0
+        logs, restored = evaluates or step % params.train.log_every == 0, training.restored
+        if logs or last:
+            row = {"step": step, "epoch": training.draws.epochs(), **row_of(game.measure(result), players, game)}
+            training.closing = None if logs else row
+        if logs:
+            training.history.append(row)
             raise_alarms(training, LOG_ALARMS, game, params, warn)
         if evaluates and not training.active.get("not_finite"):  # absent after a return to the best weights
             judge_average(training, watch)
-            raise_alarms(training, EVALUATION_ALARMS, game, params, warn, last)
+            raise_alarms(training, EVALUATION_ALARMS, game, params, warn)
+        if logs:
+            report(training)
         if training.ended:
             break
         if training.restored > restored:
             take_step = stepper(game, players, device)  # the optimisers' state lies elsewhere now
-        # Keep what a killed run goes on from.
-        if step % params.train.checkpoint_every == 0 and not last:
+        # Keep what a killed, a stopped or a longer run goes on from.
+        stops = stopping() and not last
+        if stops or last or step % params.train.checkpoint_every == 0:
             checkpoint(training)
+        if stops:
+            raise KeyboardInterrupt
+    if not training.ended:
+        close(training, game, params, watch=watch, warn=warn)
 
 
 def stepper(game: Game, players: Players, device: torch.device) -> Callable[[Sequence[Any], Any], Any]:
@@ -88,17 +99,18 @@ def own_part(batch: Any, dims: Mapping[str, int]) -> Any:
     return batch._replace(**{name: part(field, dims.get(name, 0)) for name, field in drawn.items()})
 
 
-def lr_factor(step: int, steps: int, decay_start: float) -> float:
-    """Return 1 until `decay_start` of the steps are done, then a straight line to 0 just after the last one."""
-    left = (steps - step + 1) / steps
-    return min(1.0, left / (1 - decay_start)) if decay_start < 1 else 1.0
+def close(training: Training, game: Game, params: Params, *, watch: Watch, warn: Callable[[str], None]) -> None:
+    """Record what only the last step calls for: a row and an evaluation that were not due, and alarms of an end.
 
-
-def set_lr(players: Players, lr: float, d_ratio: float) -> None:
-    """Set all learning rates, that of team d to `d_ratio` times the others'."""
-    for team, optimizer in players.optimizers.items():
-        for group in optimizer.param_groups:
-            group["lr"] = lr * d_ratio if team == "d" else lr
+    It comes after the last checkpoint: a longer training has none of it.
+    """
+    if training.closing:
+        training.history.append(training.closing)
+        raise_alarms(training, LOG_ALARMS, game, params, warn)
+    if not training.active.get("not_finite"):
+        if not training.evaluations or training.evaluations[-1]["step"] != training.step:
+            judge_average(training, watch)
+        raise_alarms(training, EVALUATION_ALARMS, game, params, warn, last=True)
 
 
 def judge_average(training: Training, watch: Watch) -> None:

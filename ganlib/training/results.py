@@ -1,6 +1,6 @@
 """What a training leaves behind: both ends of it, the best and the last weights, and how it got there."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 from ganlib.core.files import rounded, write_json, write_table
 from ganlib.core.weights import save_weights
 from ganlib.metrics.frechet import chooses_best
+from ganlib.training.alarms import Row
 from ganlib.training.publish import AVERAGE
 from ganlib.training.state import Training
 
@@ -23,28 +24,44 @@ def save_results(
     """Write all networks of both ends, `best` and `final`, curves, alarms, images and figures."""
     assert training.best, "the last step evaluates"
     for end, state in (("best", training.best), ("final", training.players.state())):
-        (folder / end).mkdir()
-        for kind, suffix in (("networks", ""), ("averages", AVERAGE)):
-            for name, weights in state[kind].items():
-                save_weights(folder / end, name + suffix, weights, configs[name])
-    tables = {
-        "history": pd.DataFrame(training.history),
-        "evaluations": pd.DataFrame(training.evaluations),
-        "alarms": pd.DataFrame(training.alarms, columns=ALARM_COLUMNS),
-    }
-    for name, table in tables.items():
+        save_end(folder / end, state, configs)
+    for name, table in tables_of(training).items():
         write_table(folder / f"{name}.csv", table)
     np.save(folder / "progress.npy", torch.stack(training.progress).numpy())
     write_json(folder / "training.json", rounded({**training_figures(training), **protocol}))
 
 
+def save_end(folder: Path, state: Mapping[str, Any], configs: Mapping[str, dict[str, Any]]) -> None:
+    """Write all networks of a state of the players into a new folder."""
+    folder.mkdir()
+    for kind, suffix in (("networks", ""), ("averages", AVERAGE)):
+        for name, weights in state[kind].items():
+            save_weights(folder, name + suffix, weights, configs[name])
+
+
+def tables_of(training: Training) -> dict[str, pd.DataFrame]:
+    """Return the curves and the alarms."""
+    return {
+        "history": pd.DataFrame(training.history),
+        "evaluations": pd.DataFrame(training.evaluations),
+        "alarms": pd.DataFrame(training.alarms, columns=ALARM_COLUMNS),
+    }
+
+
+def best_evaluation(evaluations: Sequence[Row]) -> Row:
+    """Return the evaluation at which the best weights were kept."""
+    return min(evaluations, key=lambda row: row[chooses_best(row)])
+
+
 def training_figures(training: Training) -> dict[str, Any]:
     """Return the best and the last evaluation, and how far the end fell from the best."""
     final, distance = training.evaluations[-1], chooses_best(training.evaluations[-1])
-    best = min(training.evaluations, key=lambda row: row[distance])
+    best = best_evaluation(training.evaluations)
     names = "step", distance, "diversity_score", "valid"
     figures = {f"{end}_{name}": row[name] for end, row in (("best", best), ("final", final)) for name in names}
     if best[distance] > 0:
         figures["final_over_best"] = final[distance] / best[distance]
     figures |= {"alarms": len(training.alarms), "restored": training.restored}
+    if training.continued:
+        figures["continued_at"] = training.continued
     return {f"train_{name}": value for name, value in figures.items()}

@@ -28,6 +28,12 @@ class Training:
     """State of the players at the evaluation with the lowest domain FID to held-out images."""
     restored: int = 0
     ended: bool = False
+    steps: int = 0
+    """How many it is to take; learning rates fall, and noise fades, towards the last."""
+    closing: Row | None = None
+    """The last step's row, which a longer training has none of."""
+    continued: list[int] = field(default_factory=list)
+    """Steps at which a training of other length went on with other learning rates than one long run has."""
 
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint holds."""
@@ -42,11 +48,11 @@ class Training:
             setattr(self, name, state[name])
 
 
-RECORDS = ("step", "history", "evaluations", "progress", "alarms", "active", "best", "restored", "ended")
+RECORDS = tuple(name for name in Training.__dataclass_fields__ if name not in ("players", "draws"))
 
 
 def start_training(players: Players, count: int, params: Params) -> Training:
     """Return a training before its first step; raise UserError when there are fewer images than one batch."""
     draws = Draws(params.seed)
     draws.order(count, params.batch_size)
-    return Training(players=players, draws=draws)
+    return Training(players=players, draws=draws, steps=params.steps)

@@ -1,0 +1,60 @@
+"""Going on: from which checkpoint a training continues, and how it is asked to stop."""
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ganlib.core.schema import Params
+from ganlib.training.checkpoint import load_checkpoints
+from ganlib.training.game import Game
+from ganlib.training.schedule import first_other_step
+
+
+def resumable_state(
+    folder: Path, game: Game, params: Params, device: torch.device, warn: Callable[[str], None]
+) -> dict[str, Any] | None:
+    """Return the latest checkpoint's state that this training goes on from, or None where it starts anew.
+
+    One of a shorter or longer training is taken if all its steps are those of this one, so that bytes are too;
+    otherwise `warn` is told what differs, and `train.extend` decides.
+    """
+    for state in load_checkpoints(folder, params.steps, warn):
+        done, steps = state["step"], state["steps"]
+        other, forced = first_other_step(done, steps, game, params, device), params.train.extend == "always"
+        if other is None and (forced or not state["continued"]):
+            return state | {"steps": params.steps}
+        differs = f"step {other} of its {steps}" if other else f"what it went on with after {state['continued'][-1]}"
+        told = f"step {done} is kept, but {differs} had another learning rate or noise than one of {params.steps} has"
+        if forced:
+            warn(f"WARNING: {told}: the bytes are not those of one long run")
+            return state | {"steps": params.steps, "continued": [*state["continued"], done]}
+        warn(f"{told}: trained anew; to go on from it set train.extend to always")
+    return None
+
+
+@contextmanager
+def stop_asked(processes: int) -> Iterator[Callable[[], bool]]:
+    """Yield what tells whether Ctrl-C or SIGTERM has asked for an end; a second one ends at once.
+
+    Several processes would stop at unlike steps: they end at once, and go on from the last checkpoint.
+    """
+    if processes > 1:
+        yield bool  # never
+        return
+    asked: list[int] = []
+
+    def ask(number: int, _: Any) -> None:
+        asked.append(number)
+        for each, before in handlers.items():
+            signal.signal(each, before)
+
+    handlers: dict[int, Any] = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, before in handlers.items():
+            signal.signal(number, before)
