@@ -6,6 +6,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 repro: .venv/installed
 	@python -m stages.params check
+	@python -m stages.repair
 	dvc repro
 
 test: .venv/installed

@@ -4,14 +4,16 @@ Python imports this package before the stage: params.yaml is checked here, so th
 imports torch, which takes seconds.
 """
 
+import os
 import sys
 from types import TracebackType
 
-from ganlib.core.console import run
+from ganlib.core.console import end_with_parent, run
 from ganlib.core.params import load_params
 
 WITHOUT_PARAMS = (
     ["stages.checkpoints"],
+    ["stages.repair"],
     ["stages.export"],
     ["stages.evaluate", "folders"],
     ["stages.report", "compare"],
@@ -37,6 +39,8 @@ def say_stopped(kind: type[BaseException], error: BaseException, traceback: Trac
 
 if sys.argv[0] == "-m":  # so it is while Python looks for the module to run
     sys.excepthook = say_stopped
+    if "DVC_STAGE" in os.environ:  # DVC has started it
+        end_with_parent()
     command = sys.orig_argv[sys.orig_argv.index("-m") + 1 :]
     if not any(command[: len(words)] == words for words in WITHOUT_PARAMS):
         run(check_params)

@@ -1,11 +1,14 @@
 """What every command line shares: parameters are checked first, and a user's mistake ends in one line."""
 
 import os
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
+import psutil
 from tqdm import tqdm
 
 from ganlib.core.errors import UserError
@@ -38,6 +41,19 @@ def run(command: Callable[[], object]) -> None:
     except KeyboardInterrupt as error:
         print(str(error) or "stopped", file=sys.stderr)
         sys.exit(130)
+
+
+def end_with_parent() -> None:
+    """End this process, as SIGTERM does, when the one that started it is gone: what it wrote would surprise others."""
+    parent = psutil.Process().parent()
+
+    def watch() -> None:
+        while parent and parent.is_running() and parent.status() != psutil.STATUS_ZOMBIE:
+            time.sleep(1)
+        print("stopped: the process that had started this one is gone", file=sys.stderr)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def progress(iterable: Iterable[Item] | None = None, **settings: Any) -> "tqdm[Item]":
