@@ -26,7 +26,8 @@ def main(
     ] = 1.0,
     out: Annotated[Path, typer.Option(help="New folder or, of other forms, new file.")] = Path("pictures"),
     form: Annotated[
-        Literal["png", "zip", "npy"], typer.Option("--format", help="PNG files, a zip of them, or an array (N, C, H, W).")
+        Literal["png", "zip", "npy"],
+        typer.Option("--format", help="PNG files, a zip of them, or an array (N, C, H, W)."),
     ] = "png",
     grid: Annotated[bool, typer.Option("--grid", help="One picture with all of them.")] = False,
     stretch: Annotated[bool, typer.Option("--stretch", help="Undo data.resize: squash.")] = False,

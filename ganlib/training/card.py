@@ -18,8 +18,8 @@ tags:
 
 # {title}
 
-The {checkpoint} weights of a training, step {step}{average}. `generator.json` and `discriminator.json` say what rebuilds
-the networks, the `.safetensors` files beside them hold the weights. To draw pictures, where ganlib is installed:
+The {checkpoint} weights of a training, step {step}{average}. `generator.json` and `discriminator.json` rebuild the
+networks, and the `.safetensors` files beside them hold the weights. To draw pictures, where ganlib is installed:
 
 ```sh
 ganlib generate FOLDER --count 20 --seed 7 --out pictures{asking}
@@ -56,7 +56,7 @@ def model_card(config: Mapping[str, Any], published: Mapping[str, Any], training
     What the training measured is of moving averages: weights that are none have no figures here.
     """
     checkpoint, step, names = published["published"], published["published_step"], config.get("class_names")
-    size, colour = config["image_size"], "grey" if config["channels"] == 1 else "colour"
+    colour = "grey" if config["channels"] == 1 else "colour"
     prefix = f"train_{checkpoint}_"
     rows = [
         f"| `{key.removeprefix(prefix)}` | {value} |"
@@ -65,7 +65,7 @@ def model_card(config: Mapping[str, Any], published: Mapping[str, Any], training
     ]
     return CARD.format(
         architecture=config["architecture"],
-        title=f"{config['architecture'].upper()} for {colour} images of {size}×{size} pixels"
+        title=f"{config['architecture'].upper()} for {colour} images of {config['image_size']} pixels"
         + (f", {len(names)} classes" if names else ""),
         checkpoint=checkpoint,
         step=f"{step:,}",
