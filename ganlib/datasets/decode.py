@@ -87,8 +87,8 @@ def open_image(content: bytes | Image.Image) -> Image.Image:
 def prepare_image(image: Image.Image, preparation: Preparation) -> tuple[bytes, float]:
     """Return (image_size, image_size, channels) uint8 of an image's first frame, upright, without alpha.
 
-    Beside it comes the aspect, width / height, that it had before. What would only copy the pixels is left out: it takes
-    a tenth of the time of a small image.
+    Beside it comes the aspect, width / height, that it had before. What would only copy the pixels is left out: that
+    takes a tenth of the time of a small image.
     """
     if min(image.size) < MIN_SIDE:
         raise UnusableError(f"{image.width}x{image.height} pixels: a side is shorter than {MIN_SIDE}")
