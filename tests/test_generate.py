@@ -114,6 +114,9 @@ def test_more_of_a_seed_begin_with_the_same(model: Path):
     few, many = (np.stack([np.asarray(one) for one in generator.sample(count, seed=3)]) for count in (5, 70))
     assert alike([*many[:5]], [*few])
     assert len({one.tobytes() for one in many}) == 70
+    classes = [0] * 65 + [1, 0, 1, 1, 0]
+    asked = generator.sample(70, seed=3, labels=classes)
+    assert alike(asked[64:], expected(model, [*range(64, 70)], 3, classes=classes[64:]))
 
 
 def test_so_many_of_each_class_as_asked_for_and_their_names_in_the_files(model: Path):
