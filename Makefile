@@ -1,4 +1,5 @@
-# make repro runs the pipeline; every target first makes .venv from requirements.txt if it is missing or out of date.
+# make repro runs the pipeline; every target first makes .venv if it is missing or out of date: the packages of
+# requirements.txt, and the project itself, editable, which gives the command ganlib.
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
@@ -25,8 +26,9 @@ bench: .venv/installed
 mutants: .venv/installed
 	python -m tests.mutants
 
-.venv/installed: requirements.txt
+.venv/installed: requirements.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or later is needed: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --requirement requirements.txt
+	.venv/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@

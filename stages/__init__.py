@@ -1,4 +1,4 @@
-"""The stages of the pipeline, and tools for its results: a command each, `python -m stages.NAME`.
+"""The stages of the pipeline, and tools for its results: a command each, `python -m stages.NAME` or `ganlib NAME`.
 
 Python imports this package before the stage: params.yaml is checked here, so that a typo is refused before the stage
 imports torch, which takes seconds.
@@ -6,23 +6,36 @@ imports torch, which takes seconds.
 
 import os
 import sys
+from collections.abc import Sequence
 from types import TracebackType
 
 from ganlib.core.console import end_with_parent, run
-from ganlib.core.params import load_params
 
 WITHOUT_PARAMS = (
-    ["stages.checkpoints"],
-    ["stages.repair"],
-    ["stages.export"],
-    ["stages.evaluate", "folders"],
-    ["stages.report", "compare"],
+    ["checkpoints"],
+    ["repair"],
+    ["export"],
+    ["generate"],
+    ["hub"],
+    ["evaluate", "folders"],
+    ["report", "compare"],
 )
 """Commands that work without a params.yaml."""
 
 
+def begin(words: Sequence[str]) -> None:
+    """Do what comes before the command of these words is imported."""
+    sys.excepthook = say_stopped
+    if "DVC_STAGE" in os.environ:  # DVC has started it
+        end_with_parent()
+    if not any(list(words[: len(command)]) == command for command in WITHOUT_PARAMS):
+        run(check_params)
+
+
 def check_params() -> None:
     """Check params.yaml, and that there is a GPU if it asks for one; raise UserError."""
+    from ganlib.core.params import load_params
+
     if load_params().device == "cuda":
         from ganlib.core.seeding import resolve_device  # imports torch, only when there is something to ask it
 
@@ -38,9 +51,6 @@ def say_stopped(kind: type[BaseException], error: BaseException, traceback: Trac
 
 
 if sys.argv[0] == "-m":  # so it is while Python looks for the module to run
-    sys.excepthook = say_stopped
-    if "DVC_STAGE" in os.environ:  # DVC has started it
-        end_with_parent()
-    command = sys.orig_argv[sys.orig_argv.index("-m") + 1 :]
-    if not any(command[: len(words)] == words for words in WITHOUT_PARAMS):
-        run(check_params)
+    module, *rest = sys.orig_argv[sys.orig_argv.index("-m") + 1 :]
+    if module.startswith("stages."):  # `stages` itself begins when it knows which
+        begin([module.removeprefix("stages."), *rest])

@@ -10,9 +10,9 @@ import typer
 
 from ganlib.core.console import run
 from ganlib.core.errors import UserError
-from ganlib.core.files import read_json, whole_folder, write_json
+from ganlib.core.files import read_json, whole_folder
 from ganlib.training.checkpoint import RUN, checkpoint_folder, checkpoints_in, load_checkpoint, step_of
-from ganlib.training.publish import publish_end
+from ganlib.training.publish import describe, publish_end
 from ganlib.training.results import best_evaluation, save_end
 
 app = typer.Typer(help=__doc__)
@@ -75,7 +75,7 @@ def publish(
         save_end(Path(scratch) / "end", players, read_json(folder / RUN)["configs"])
         publish_end(Path(scratch) / "end", model, ema)
         end = "best" if players is state["best"] else "stopped"
-        write_json(model / "published.json", {"published": end, "published_ema": ema, "published_step": step})
+        describe(model, {"published": end, "published_ema": ema, "published_step": step}, {})
     print(f"Published: {out}, step {step:,}")
 
 

@@ -16,7 +16,7 @@ from ganlib.core.precision import prepare_arithmetic
 from ganlib.core.seeding import pin_arithmetic, random_generator, resolve_device
 from ganlib.functional.latents import draw_classes, draw_latents, grid_classes
 from ganlib.looking.pictures import grid as draw_grid
-from ganlib.looking.pictures import write_pngs, write_zip
+from ganlib.looking.pictures import numbered, write_pngs, write_zip
 from ganlib.networks.families import load_generator
 from ganlib.networks.sampling import generate
 
@@ -61,9 +61,9 @@ def main(
         np.save(folder / "grid_latents.npy", grid_latents.numpy())
         np.save(folder / "grid_images.npy", grid_images)
         if params.sample.files == "png":
-            write_pngs(images, folder / "images")
+            write_pngs(numbered(images), folder / "images")
         elif params.sample.files == "zip":
-            write_zip(images, folder / "images.zip")
+            write_zip(numbered(images), folder / "images.zip")
     with whole_file(grid) as partial:
         draw_grid(grid_images, columns).save(partial)
 

@@ -51,7 +51,7 @@ def pets() -> dict[str, bytes]:
 
 
 def prepared(image: Image.Image, preparation: Preparation = PREPARATION) -> "np.ndarray":
-    pixels = np.frombuffer(prepare_image(image, preparation), np.uint8)
+    pixels = np.frombuffer(prepare_image(image, preparation)[0], np.uint8)
     return pixels.reshape(preparation.image_size, preparation.image_size, preparation.channels).transpose(2, 0, 1)
 
 

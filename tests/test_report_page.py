@@ -259,7 +259,7 @@ def test_what_is_missing_is_absent_with_the_reason(bare: Path):
     assert page.count("<svg") == 0 and page.count("<img") == 2
     for stage in ("evaluate", "train", "explore", "complete"):
         assert f"dvc repro {stage} makes it" in page
-    assert "Figures absent: metrics/evaluate.json is not there" in markdown
+    assert "Figures absent: metrics/details.json is not there" in markdown
     assert '<p class="absent">Absent: .' not in page
 
 

@@ -36,9 +36,11 @@ IGNORED = [line.lstrip("/") for line in (ROOT / ".dvcignore").read_text().splitl
 """What can't change bytes, each with its reason in .dvcignore."""
 ELSEWHERE = {
     "evaluate": ["ganlib/datasets/"],  # only `folders` reads images, which is no stage
+    "train": ["ganlib/report/"],  # the page that shows how it goes is no output
     "publish": ["ganlib/core/"],  # it copies files; what it writes of its own is in files.py
 }
 """Rooms that a stage reaches, and that can't change what it writes."""
+TOOLS = ["__init__", "__main__", "params", "export", "generate", "hub", "checkpoints", "repair"]
 GAMES = get_args(Params.model_fields["game"].annotation)
 MOST_LINES, MOST_ENTRIES, MOST_COLUMNS = 0.2, 12, 25
 
@@ -87,7 +89,7 @@ def test_a_stage_depends_on_nothing_that_it_does_not_reach(stage: str):
 
 
 def test_a_metric_that_only_evaluate_uses_does_not_retrain():
-    assert not [file for file in reached_by("train") if file.startswith(("ganlib/evaluation", "ganlib/report"))]
+    assert not [file for file in reached_by("train") if file.startswith("ganlib/evaluation")]
 
 
 def test_what_is_ignored_is_there_and_rooms_say_in_words_what_they_are():
@@ -143,7 +145,7 @@ def test_every_path_in_params_is_a_dependency_of_the_stages_that_read_it_and_is_
 
 
 def test_every_script_is_a_stage_or_a_tool():
-    assert {path.stem for path in modules("stages")} == {"__init__", "params", "export", *PIPELINE["stages"]}
+    assert {path.stem for path in modules("stages")} == {*TOOLS, *PIPELINE["stages"]}
 
 
 def test_training_emits_only_cached_outputs():
@@ -152,7 +154,8 @@ def test_training_emits_only_cached_outputs():
 
 def test_stages_do_not_import_each_other():
     for path in modules("stages"):
-        assert not [name for name in imported_modules(path) if name.startswith("stages")], path
+        others = {name for name in imported_modules(path) if name.startswith("stages")}
+        assert others == ({"stages", "stages.begin"} if path.stem == "__main__" else set()), path
 
 
 def test_ganlib_knows_neither_stages_nor_the_command_line_nor_dvc():

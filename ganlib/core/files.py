@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+if TYPE_CHECKING:  # else only those who have tables wait half a second for it
+    import pandas as pd
 
 
 @contextmanager
@@ -52,7 +53,7 @@ def read_json(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def write_table(path: Path, table: pd.DataFrame) -> None:
+def write_table(path: Path, table: "pd.DataFrame") -> None:
     """Write CSV with 6 significant digits; `read_table` returns names as they are here, line ends and all."""
     text = table.to_csv(index=False, float_format="%.6g", lineterminator="\r\n")  # else a \r in a name is not quoted
     parts = text.split('"')
@@ -61,11 +62,13 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
         partial.write_bytes('"'.join(parts).encode())
 
 
-def read_table(source: Path | BytesIO, *text: str) -> pd.DataFrame:
+def read_table(source: Path | BytesIO, *text: str) -> "pd.DataFrame":
     """Read CSV: columns of `text` as they were written, the others as numbers, NaN where empty, or booleans.
 
     A column of names must be among `text`: a class may be called NA or 01.
     """
+    import pandas as pd
+
     as_written = dict.fromkeys(text, str)
     return pd.read_csv(source, converters=as_written, keep_default_na=False, na_values=[""])
 

@@ -19,6 +19,21 @@ def to_pixels(images: torch.Tensor) -> torch.Tensor:
     return (images.float() + 1).mul_(SCALE).round_().clamp_(0, 255).to(torch.uint8)
 
 
+def to_picture(pixels: NDArray[np.uint8]) -> Image.Image:
+    """Return a (C, H, W) uint8 image as a picture, grey or RGB."""
+    return Image.fromarray(pixels[0] if len(pixels) == 1 else np.ascontiguousarray(pixels.transpose(1, 2, 0)))
+
+
+def stretched(pixels: NDArray[np.uint8], aspect: float) -> NDArray[np.uint8]:
+    """Undo a squash of (N, C, side, side) uint8 images: lengthen one side until width / height is `aspect`."""
+    if aspect == 1:
+        return pixels
+    side = pixels.shape[3]
+    size = (round(side * aspect), side) if aspect > 1 else (side, round(side / aspect))
+    pictures = [to_picture(image).resize(size, Image.Resampling.BICUBIC) for image in pixels]
+    return np.stack([np.atleast_3d(np.asarray(picture)).transpose(2, 0, 1) for picture in pictures])
+
+
 def grid_image(pixels: NDArray[np.uint8], columns: int, scale: int = 1, margin: int = 2) -> Image.Image:
     """Tile (N, C, H, W) uint8 images row by row on white, each enlarged `scale` times, `margin` pixels apart."""
     height, width = pixels.shape[2] * scale, pixels.shape[3] * scale
@@ -26,8 +41,7 @@ def grid_image(pixels: NDArray[np.uint8], columns: int, scale: int = 1, margin: 
     mode = "L" if pixels.shape[1] == 1 else "RGB"
     canvas = Image.new(mode, (columns * (width + margin) - margin, rows * (height + margin) - margin), "white")
     for index, image in enumerate(pixels):
-        tile = Image.fromarray(image[0] if mode == "L" else image.transpose(1, 2, 0))
         row, column = divmod(index, columns)
         position = (column * (width + margin), row * (height + margin))
-        canvas.paste(tile.resize((width, height), Image.Resampling.NEAREST), position)
+        canvas.paste(to_picture(image).resize((width, height), Image.Resampling.NEAREST), position)
     return canvas

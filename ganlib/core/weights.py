@@ -28,9 +28,16 @@ def save_weights(folder: Path, name: str, state: Mapping[str, torch.Tensor], con
 
 
 def load_network(folder: Path, name: str, build: Callable[..., Network]) -> Network:
-    """Rebuild a network with `build(**config)`, in evaluation mode; raise UserError when the weights don't fit."""
-    network = build(**read_json(folder / f"{name}.json"))
-    load_weights(network, folder / f"{name}.safetensors")
+    """Rebuild a network with `build(**config)`, in evaluation mode; raise UserError when it can't be."""
+    config, path = folder / f"{name}.json", folder / f"{name}.safetensors"
+    for file in (config, path):
+        if not file.is_file():
+            raise UserError(f"{file}: No such file: name a folder that holds a {name}, as data/model does")
+    try:
+        network = build(**read_json(config))
+    except (ValueError, TypeError, KeyError) as error:
+        raise UserError(f"{config} does not describe a {name} ({error}): delete it and run dvc repro") from None
+    load_weights(network, path)
     return network.eval()
 
 

@@ -5,7 +5,9 @@ from array import array
 from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import compress
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,7 @@ class Kept:
 
     digests: list[bytes] = field(default_factory=list)
     labels: "array[int]" = field(default_factory=lambda: array("q"))
+    aspects: "array[float]" = field(default_factory=lambda: array("d"))
     sha256: str = ""
     """Of all pixels, in order."""
 
@@ -76,6 +79,7 @@ def belongs_to_heldout(digest: bytes, share: float) -> bool:
 def describe(packed: Packed, class_names: list[str], dataset: str, preparation: Preparation) -> dict[str, Any]:
     """Return what a consumer of the packed data must know (meta.json)."""
     return {
+        "aspect": usual_aspect(packed) if not RESIZES[preparation.resize].keeps_aspect else 1.0,
         "background": preparation.background,
         "channels": preparation.channels,
         "class_names": class_names,
@@ -91,6 +95,11 @@ def describe(packed: Packed, class_names: list[str], dataset: str, preparation: 
         "sha256": {name: kept.sha256 for name, kept in packed.splits.items()},
         "source_sha256": packed.source_sha256,
     }
+
+
+def usual_aspect(packed: Packed) -> float:
+    """Return the median width / height that the images had, to which squashed ones can be stretched back."""
+    return round(median(aspect for kept in packed.splits.values() for aspect in kept.aspects), 6)
 
 
 def count_per_class(labels: "array[int]", class_names: list[str]) -> dict[str, int]:
@@ -130,6 +139,7 @@ def _keep(packed: Packed, outcome: Prepared, writers: dict[str, ImageWriter], he
     name = "heldout" if belongs_to_heldout(outcome.digest, heldout) else "train"
     packed.splits[name].digests.append(outcome.digest)
     packed.splits[name].labels.append(-1 if outcome.label is None else outcome.label)
+    packed.splits[name].aspects.append(outcome.aspect)
     writers[name].append(outcome.pixels)
 
 
@@ -159,9 +169,12 @@ def _limit(packed: Packed, folder: Path, limit: int) -> None:
             for index in np.flatnonzero(stays):
                 writer.append(images[index].tobytes())
         everything.unlink()
-        labels = array("q", (label for label, stay in zip(kept.labels, stays, strict=True) if stay))
-        stayed = [digest for digest in kept.digests if digest in chosen]
-        packed.splits[name] = Kept(digests=stayed, labels=labels, sha256=writer.sha256.hexdigest())
+        packed.splits[name] = Kept(
+            digests=list(compress(kept.digests, stays)),
+            labels=array("q", compress(kept.labels, stays)),
+            aspects=array("d", compress(kept.aspects, stays)),
+            sha256=writer.sha256.hexdigest(),
+        )
 
 
 def _write_rejected(path: Path, rejected: list[Rejected]) -> None:

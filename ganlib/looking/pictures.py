@@ -2,14 +2,14 @@
 
 import io
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from ganlib.core.images import grid_image
+from ganlib.core.images import grid_image, to_picture
 
 SHOWN = 64
 """Pixels that small images are enlarged to."""
@@ -20,6 +20,8 @@ MARGIN = 2
 """Pixels between images."""
 
 Images = NDArray[np.uint8]
+Named = tuple[str, Images]
+"""The name of a file, and its image (C, H, W)."""
 
 
 def grid(pixels: Images, columns: int) -> Image.Image:
@@ -54,23 +56,27 @@ def save_animation(frames: Images, columns: int, milliseconds: int, path: Path) 
     first.save(path, save_all=True, append_images=others, duration=milliseconds, loop=0, lossless=True, method=4)
 
 
-def write_pngs(pixels: Images, folder: Path) -> None:
-    """Write (N, C, H, W) uint8 images as PNG files of a new folder, named by their numbers from 0."""
-    folder.mkdir()
-    for name, content in _pngs(pixels):
-        (folder / name).write_bytes(content)
-
-
-def write_zip(pixels: Images, path: Path) -> None:
-    """Write (N, C, H, W) uint8 images as PNG files of a zip, named by their numbers from 0."""
-    with zipfile.ZipFile(path, "w") as archive:  # stored: PNG is compressed already
-        for name, content in _pngs(pixels):
-            archive.writestr(zipfile.ZipInfo(name), content)  # dated 1980, whenever it is written
-
-
-def _pngs(pixels: Images) -> Iterator[tuple[str, bytes]]:
+def numbered(pixels: Images) -> Iterator[Named]:
+    """Name (N, C, H, W) images by their numbers from 0."""
     width = len(str(len(pixels) - 1))
-    for index, image in enumerate(pixels):
-        buffer = io.BytesIO()
-        grid_image(image[None], 1).save(buffer, "PNG")
-        yield f"{index:0{width}}.png", buffer.getvalue()
+    return ((f"{index:0{width}}.png", image) for index, image in enumerate(pixels))
+
+
+def write_pngs(named: Iterable[Named], folder: Path) -> None:
+    """Write images as PNG files of a folder."""
+    folder.mkdir(exist_ok=True)
+    for name, image in named:
+        (folder / name).write_bytes(_png(image))
+
+
+def write_zip(named: Iterable[Named], path: Path) -> None:
+    """Write images as PNG files of a zip."""
+    with zipfile.ZipFile(path, "w") as archive:  # stored: PNG is compressed already
+        for name, image in named:
+            archive.writestr(zipfile.ZipInfo(name), _png(image))  # dated 1980, whenever it is written
+
+
+def _png(image: Images) -> bytes:
+    buffer = io.BytesIO()
+    to_picture(image).save(buffer, "PNG")
+    return buffer.getvalue()

@@ -6,7 +6,7 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from ganlib.networks import blocks
+from ganlib.networks import blocks, sampling
 from ganlib.networks.blocks import (
     ACTIVATIONS,
     NORMS,
@@ -20,7 +20,7 @@ from ganlib.networks.blocks import (
 from ganlib.networks.products import Doubling, Halving, Projection
 
 
-class Generator(nn.Module):
+class Generator(sampling.Generator):
     """Latents (N, latent_dim), with labels (N,) if there are classes, to images in [-1, 1].
 
     Images are (N, channels, image_size, image_size); labels are joined to the latents as one-hot vectors.
@@ -40,10 +40,9 @@ class Generator(nn.Module):
         upsampling: str = "transposed",
         class_names: Sequence[str] = (),
         class_counts: Sequence[int] = (),
+        aspect: float = 1.0,
     ):
-        super().__init__()
-        self.latent_dim, self.latents = latent_dim, latents  # for those who draw them
-        self.class_names, self.class_counts = class_names, class_counts  # likewise
+        super().__init__(latent_dim, latents, class_names, class_counts, aspect)
         widths = layer_widths(width, image_size)[::-1]
         inputs = latent_dim + len(class_names)
         self.project = Projection(inputs, widths[0], first_size(image_size), bias=norm == "none")

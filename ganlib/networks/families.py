@@ -37,7 +37,7 @@ def network_configs(model: ModelParams, meta: Mapping[str, Any]) -> dict[str, di
     size, channels = meta["image_size"], meta["channels"]
     counts = {name: meta["counts_per_class"]["train"][name] for name in meta["class_names"]}
     configs = {
-        "generator": generator_config(model, size, channels, counts),
+        "generator": generator_config(model, size, channels, counts, meta["aspect"]),
         "discriminator": discriminator_config(model, size, channels, len(counts)),
     }
     check_width(*configs.values())
@@ -45,11 +45,16 @@ def network_configs(model: ModelParams, meta: Mapping[str, Any]) -> dict[str, di
 
 
 def generator_config(
-    model: ModelParams, image_size: int, channels: int, class_counts: Mapping[str, int] | None = None
+    model: ModelParams,
+    image_size: int,
+    channels: int,
+    class_counts: Mapping[str, int] | None = None,
+    aspect: float = 1.0,
 ) -> dict[str, Any]:
     """Return what rebuilds the generator: the family's name, what all families share, and what only it knows.
 
-    A conditional model needs `class_counts`, the training images of each class, and keeps them for drawing labels.
+    A conditional model needs `class_counts`, the training images of each class, and keeps them for drawing labels; one
+    of squashed images keeps their `aspect`, for stretching them back.
     """
     config: dict[str, Any] = {
         "architecture": model.architecture,
@@ -64,6 +69,8 @@ def generator_config(
     if model.conditional != "none":
         counts = class_counts or {}
         config |= {"class_names": list(counts), "class_counts": list(counts.values())}
+    if aspect != 1:
+        config["aspect"] = aspect
     return config | _own(model)
 
 
@@ -105,13 +112,13 @@ def build_discriminator(*, architecture: str, **config: Any) -> Discriminator:
     return FAMILIES[architecture].discriminator(**config)
 
 
-def load_generator(folder: Path, name: str = "generator") -> Generator:
+def load_generator(folder: str | Path, name: str = "generator") -> Generator:
     """Rebuild the published generator from generator.json and generator.safetensors, in evaluation mode.
 
     It maps latents (N, latent_dim) to images (N, channels, image_size, image_size) in [-1, 1]; a conditional one, which
-    has `class_names`, takes labels (N,), indices into these, as its second argument.
+    has `class_names`, takes labels (N,), indices into these, as its second argument. Its `sample` returns pictures.
     """
-    return load_network(folder, name, build_generator)
+    return load_network(Path(folder), name, build_generator)
 
 
 def load_discriminator(folder: Path) -> Discriminator:

@@ -6,7 +6,7 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from ganlib.networks import blocks
+from ganlib.networks import blocks, sampling
 from ganlib.networks.blocks import ACTIVATIONS, apply_spectral_norm, initialise, join_labels
 
 HIDDEN = 16
@@ -14,7 +14,7 @@ HIDDEN = 16
 NORMS = {"batch": nn.BatchNorm1d, "instance": nn.LayerNorm, "none": lambda units: nn.Identity()}
 
 
-class Generator(nn.Module):
+class Generator(sampling.Generator):
     """Latents (N, latent_dim), with labels (N,) if there are classes, to images in [-1, 1].
 
     Images are (N, channels, image_size, image_size); labels are joined to the latents as one-hot vectors.
@@ -33,10 +33,9 @@ class Generator(nn.Module):
         hidden_layers: int = 2,
         class_names: Sequence[str] = (),
         class_counts: Sequence[int] = (),
+        aspect: float = 1.0,
     ):
-        super().__init__()
-        self.latent_dim, self.latents = latent_dim, latents  # for those who draw them
-        self.class_names, self.class_counts = class_names, class_counts  # likewise
+        super().__init__(latent_dim, latents, class_names, class_counts, aspect)
         self.shape = (channels, image_size, image_size)
         units = width * HIDDEN
         inputs = latent_dim + len(class_names)

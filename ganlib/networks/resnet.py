@@ -11,7 +11,7 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from ganlib.networks import blocks
+from ganlib.networks import blocks, sampling
 from ganlib.networks.blocks import (
     ACTIVATIONS,
     NORMS,
@@ -23,7 +23,7 @@ from ganlib.networks.blocks import (
 )
 
 
-class Generator(nn.Module):
+class Generator(sampling.Generator):
     """Latents (N, latent_dim), with labels (N,) if there are classes, to images in [-1, 1].
 
     Images are (N, channels, image_size, image_size); labels are joined to the latents as one-hot vectors.
@@ -42,10 +42,9 @@ class Generator(nn.Module):
         widths: str = "doubled",
         class_names: Sequence[str] = (),
         class_counts: Sequence[int] = (),
+        aspect: float = 1.0,
     ):
-        super().__init__()
-        self.latent_dim, self.latents = latent_dim, latents  # for those who draw them
-        self.class_names, self.class_counts = class_names, class_counts  # likewise
+        super().__init__(latent_dim, latents, class_names, class_counts, aspect)
         self.first_size = first_size(image_size)
         outwards = layer_widths(width, image_size, widths == "doubled")[::-1]
         self.project = nn.Linear(latent_dim + len(class_names), outwards[0] * self.first_size**2)

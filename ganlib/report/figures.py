@@ -1,8 +1,10 @@
 """The headline figures, and which of them may be ranked."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
+from ganlib.core.files import read_json
 from ganlib.evaluation.table import METRICS
 
 Metrics = Mapping[str, Any]
@@ -38,6 +40,11 @@ KINDS = (
     Kind("class_agreement", "Class agreement", False, ".1%", "judge_accuracy"),
 )
 NO_INTERVAL: dict[str, str] = dict.fromkeys(("fid", "lite0_fid", "domain_fid"), "no interval: fewer than 4 images")
+
+
+def figures_in(folder: Path) -> dict[str, Any]:
+    """Return all figures that evaluate has left in a folder: the headline, and the details."""
+    return read_json(folder / "evaluate.json") | read_json(folder / "details.json")
 
 
 def headline(metrics: Metrics) -> list[Figure]:

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from ruamel.yaml import YAML
 
-from ganlib.core.files import read_json, read_table
+from ganlib.core.files import read_table
 from ganlib.core.packed import read_meta, read_split
 from ganlib.core.schema import Params
 from ganlib.evaluation.table import METRICS
 from ganlib.report.diversity import diversity_section
-from ganlib.report.figures import headline
+from ganlib.report.figures import figures_in, headline
 from ganlib.report.latent import completion_section, latent_section
 from ganlib.report.parts import Absent, flat, found, tiled
 from ganlib.report.training import training_section
@@ -43,10 +43,7 @@ def page_sections(
     meta, train = read_meta(prepared), read_split(prepared, "train").images
     generated, columns = np.load(samples / "grid_images.npy"), params.sample.grid
     real = train[np.sort(np.random.default_rng(params.seed).permutation(len(train))[: len(generated)])]
-    figures = found(metrics / "evaluate.json", read_json, "evaluate")
-    if not isinstance(figures, Absent):
-        details = found(metrics / "details.json", read_json, "evaluate")
-        figures = figures | ({} if isinstance(details, Absent) else details)
+    figures = found(metrics / "details.json", lambda path: figures_in(path.parent), "evaluate")
     measured = {} if isinstance(figures, Absent) else figures
     return {
         "params": params,

@@ -1,22 +1,26 @@
 """The model that a training is known by: the networks of one of its ends."""
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ganlib.core.files import read_json, write_json
+from ganlib.training.card import model_card
 
 AVERAGE = "_ema"
 """Ends the names of moving averages."""
 
 
 def publish(training: Path, folder: Path, checkpoint: str, ema: bool) -> int:
-    """Copy the networks of one end of a training, `best` or `final`, into a folder; return the end's step.
+    """Copy the networks of one end of a training, `best` or `final`, into a folder, with a card; return the end's step.
 
     Those that have a moving average are it or, without `ema`, the weights themselves.
     """
-    step = read_json(training / "training.json")[f"train_{checkpoint}_step"]
+    figures = read_json(training / "training.json")
+    step = figures[f"train_{checkpoint}_step"]
     publish_end(training / checkpoint, folder, ema)
-    write_json(folder / "published.json", {"published": checkpoint, "published_ema": ema, "published_step": step})
+    describe(folder, {"published": checkpoint, "published_ema": ema, "published_step": step}, figures)
     return step
 
 
@@ -27,3 +31,10 @@ def publish_end(end: Path, folder: Path, ema: bool) -> None:
         kept = averaged if ema and (end / f"{averaged}.json").is_file() else name
         for suffix in ("json", "safetensors"):
             shutil.copyfile(end / f"{kept}.{suffix}", folder / f"{name}.{suffix}")
+
+
+def describe(folder: Path, published: Mapping[str, Any], figures: Mapping[str, Any]) -> None:
+    """Write down which end of a training a folder holds, and the card that model hubs show."""
+    write_json(folder / "published.json", published)
+    card = model_card(read_json(folder / "generator.json"), published, figures)
+    (folder / "README.md").write_text(card, encoding="utf-8")
