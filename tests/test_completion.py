@@ -138,6 +138,22 @@ def test_a_conditional_model_completes_with_classes_that_fit():
     assert near.median() < 0.25 * (originals.roll(1, 0) - originals).abs().mean((1, 2, 3)).median()
 
 
+def test_the_second_search_goes_on_where_the_first_ended_with_the_same_class():
+    generator = Generator(
+        latent_dim=4, width=8, image_size=SIZE, channels=1, class_names=["a", "b"], class_counts=[1, 1]
+    ).eval()
+    discriminator = Discriminator(width=8, image_size=SIZE, channels=1, conditional="concat", classes=2).eval()
+    originals = generator(torch.randn(6, 4), torch.tensor([0, 1, 0, 1, 0, 1])).detach()
+    calls: list[torch.Tensor] = []
+    generator.register_forward_pre_hook(
+        lambda _, inputs: calls.append(torch.cat([inputs[0].detach(), inputs[1][:, None]], 1))
+    )
+    complete(generator, discriminator, originals, masks()["left"], PRIOR, SETTINGS, random_generator(0, "candidates"))
+    trial = next(index for index, call in enumerate(calls) if len(call) == 6)
+    ends = {tuple(row) for row in calls[trial - 1].tolist()}  # (12, latent_dim + 1): two starts of each, and the class
+    assert len(calls[trial - 1]) == 12 and {tuple(row) for row in calls[trial].tolist()} < ends
+
+
 def test_an_image_is_completed_alike_whatever_else_is_in_its_batch():
     generator, discriminator = networks()
     originals, mask = generated(generator), masks()["centre"]

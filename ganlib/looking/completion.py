@@ -175,7 +175,7 @@ def complete(
 def compare_completions(generated: Tensor, originals: Tensor, train: NDArray[np.uint8], mask: Mask) -> Completion:
     """Blend generated images (N, C, H, W), and the two baselines, with what is known of the originals, likewise.
 
-    The nearest training image is that of the pixels: the nearest in lite0's features of images under the same mask fills
+    The nearest training image is that of the pixels. Nearest in lite0's features of images under the same mask fills
     cat faces worse, 11.7 dB instead of 14.8 in the centre and 11.3 instead of 13.2 on the left, and looks less like the
     original in these features, too.
     """
