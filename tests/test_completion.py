@@ -174,7 +174,7 @@ def test_completion_asks_for_no_more_images_than_it_says():
     settings = SETTINGS.model_copy(update={"starts": 4, "steps": 10})
     random = random_generator(0, "candidates")
     complete(generator, discriminator, generated(generator), masks()["left"], PRIOR, settings, random, told.append)
-    steps = 6 * (4 * 2 + 10)  # images, each with four starts for a fifth of the steps and one for all of them
+    steps = 6 * (4 * 1 + 10)  # images, each with four starts for a tenth of the steps and one for all of them
     assert sum(told) == steps == 6 * steps_an_image(settings)
     assert sum(scored) == 50 + steps + 6 * (4 + 1)  # what was drawn, the steps, and the ends of both searches
 

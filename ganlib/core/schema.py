@@ -280,7 +280,7 @@ class CompleteParams(Section):
     candidates: Annotated[Int, Field(ge=1)]
     """Latents drawn, from which the best fitting are where the searches start."""
     starts: Annotated[Int, Field(ge=1)]
-    """Latents tried for each image, each for a fifth of `steps`; the search goes on from the best."""
+    """Latents tried for each image, each for a tenth of `steps`; the search goes on from the best."""
     steps: Annotated[Int, Field(ge=0)]
     """Steps of a search."""
     lr: Annotated[Float, Field(gt=0)]

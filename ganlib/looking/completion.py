@@ -20,7 +20,7 @@ from ganlib.functional.latents import draw_classes, draw_latents, from_normal, t
 from ganlib.looking.masks import Mask, blend, observe
 from ganlib.networks.families import Discriminator, Generator
 
-TRIAL = 5
+TRIAL = 10
 """Every start is tried for the steps of a search over this; only the best one is searched from further."""
 BATCH_SIZE = 500
 """Images drawn or compared at a time."""
