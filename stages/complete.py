@@ -1,5 +1,6 @@
 """Complete images of which a part is missing."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -11,19 +12,21 @@ from tqdm import tqdm
 from ganlib.core.console import run
 from ganlib.core.files import rounded, whole_file, whole_folder, write_json
 from ganlib.core.images import to_unit_range
+from ganlib.core.memory import keep_freed_memory
 from ganlib.core.packed import read_meta, read_split
 from ganlib.core.params import given_path, load_params
 from ganlib.core.seeding import pin_arithmetic, random_generator, resolve_device
 from ganlib.datasets.decode import Preparation
 from ganlib.datasets.plain import read_prepared_images
 from ganlib.functional.losses import LOSSES
-from ganlib.looking.completion import compare_completions, complete, completion_figures
+from ganlib.looking.completion import compare_completions, complete, completion_figures, steps_an_image
 from ganlib.looking.masks import make_mask, read_masks
 from ganlib.looking.pictures import labelled_rows
 from ganlib.networks.families import load_discriminator, load_generator
 
 SHOWN = 10
 """Images in the picture."""
+TURNED_OFF = "complete.masks and complete.own_masks name no mask"
 
 
 def main(
@@ -35,9 +38,14 @@ def main(
 ) -> None:
     """Hide parts of held-out images, or of your own, and let the generator complete them."""
     params = load_params()
+    settings, own_masks = params.complete, given_path(params.complete.own_masks)
+    if not settings.masks and not own_masks:
+        print(f"No completion: {TURNED_OFF}", file=sys.stderr)
+        return write_nothing(out, metrics, picture)
 
     pin_arithmetic(params.threads)
-    device, settings = resolve_device(params.device), params.complete
+    keep_freed_memory()
+    device = resolve_device(params.device)
     meta, train = read_meta(prepared), read_split(prepared, "train").images
     preparation = Preparation(meta["image_size"], meta["channels"], params.data.resize, params.data.background)
     own = Path(settings.path).resolve() != prepared.resolve()
@@ -45,7 +53,7 @@ def main(
         name: make_mask(name, meta["image_size"], random_generator(params.seed, f"complete/mask/{name}"))
         for name in settings.masks
     }
-    if own_masks := given_path(settings.own_masks):
+    if own_masks:
         masks |= read_masks(own_masks, meta["image_size"], settings.masks)
     if own:
         pixels = read_prepared_images(Path(settings.path), preparation, settings.images)
@@ -55,13 +63,14 @@ def main(
         pixels = heldout[order[: settings.images].numpy()]
     originals = to_unit_range(torch.from_numpy(pixels)).to(device)
     generator, discriminator = load_generator(model).to(device), load_discriminator(model).to(device)
-    figures, groups = {}, [{"original": pixels[:SHOWN]}]
-    with whole_folder(out) as folder:
-        for name, mask in tqdm(masks.items(), "complete", unit="mask", disable=None):
+    prior, figures, groups = LOSSES[params.loss.name].prior, {}, [{"original": pixels[:SHOWN]}]
+    total = len(masks) * len(pixels) * steps_an_image(settings)
+    with whole_folder(out) as folder, tqdm(total=total, desc="complete", unit="step", disable=None) as bar:
+        for name, mask in masks.items():
+            bar.set_postfix(mask=name)
             mask = mask._replace(hidden=mask.hidden.to(device))
             random = random_generator(params.seed, "complete/candidates")
-            prior = LOSSES[params.loss.name].prior
-            generated = complete(generator, discriminator, originals, mask, prior, settings, random)
+            generated = complete(generator, discriminator, originals, mask, prior, settings, random, bar.update)
             completion = compare_completions(generated, originals, train, mask)
             hidden, images = mask.hidden.cpu().numpy(), completion._asdict()
             np.savez(folder / f"{name}.npz", original=pixels, hidden=hidden, **images)
@@ -73,6 +82,15 @@ def main(
     write_json(metrics, {"images": len(pixels), "masks": figures, "source": source})
     with whole_file(picture) as partial:
         labelled_rows(groups).save(partial)
+
+
+def write_nothing(out: Path, metrics: Path, picture: Path) -> None:
+    """Write what the pipeline expects of completion, and in it why there is none."""
+    with whole_folder(out):
+        pass
+    write_json(metrics, {"absent": TURNED_OFF, "images": 0, "masks": {}})
+    with whole_file(picture) as partial:
+        labelled_rows([{TURNED_OFF: np.full((1, 1, 1, 1), 255, np.uint8)}]).save(partial)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from typing import Annotated
 import numpy as np
 import torch
 import typer
+from tqdm import tqdm
 
 from ganlib.core.console import run
 from ganlib.core.files import whole_folder, write_json
@@ -51,29 +52,34 @@ def main(
         random = random_generator(params.seed, f"explore/{stream}")
         return draw_latents(count, generator.latent_dim, random, generator.latents)
 
-    walks = paint_walks(generator, draw, settings, device)
-    generated = paint(generator, draw(settings.rows, "neighbours"), torch.arange(settings.rows), device)
-    eyes = load_eyes(judge)
-    extractor = open_eyes(eyes.extractor, judge)
-    cached = cached_features(judge, "train", extractor, eyes)
-    neighbours = nearest_training_images(extractor, generated, train, settings.neighbours, device, cached)
-    random = random_generator(params.seed, "explore/equations")
-    arithmetic = class_arithmetic(generator, network, draw(settings.pool, "classes"), settings, random, device)
-    arrays = walks | {"neighbours": neighbours.images}
-    notes: dict[str, object] = {"neighbours": neighbours.classes, "truncation": list(SHRUNK)}
-    if isinstance(arithmetic, str):
-        print(f"No arithmetic: {arithmetic}", file=sys.stderr)
-        notes["arithmetic_absent"] = arithmetic
-    else:
-        arrays["arithmetic"], notes["arithmetic"] = arithmetic
-    with whole_folder(out) as folder:
-        for name, array in arrays.items():
-            np.save(folder / f"{name}.npy", array)
-        write_json(folder / "explore.json", notes)
-        save_animation(walks["walk"], settings.columns, settings.frame_ms, folder / "walk.webp")
-    with whole_folder(pictures) as folder:
-        for name, picture in draw_pictures(walks, neighbours, arithmetic).items():
-            picture.save(folder / f"{name}.png")
+    with tqdm(total=4, desc="explore", unit="part", disable=None) as bar:  # walks, neighbours, arithmetic, pictures
+        walks = paint_walks(generator, draw, settings, device)
+        bar.update()
+        generated = paint(generator, draw(settings.rows, "neighbours"), torch.arange(settings.rows), device)
+        eyes = load_eyes(judge)
+        extractor = open_eyes(eyes.extractor, judge)
+        cached = cached_features(judge, "train", extractor, eyes)
+        neighbours = nearest_training_images(extractor, generated, train, settings.neighbours, device, cached)
+        bar.update()
+        random = random_generator(params.seed, "explore/equations")
+        arithmetic = class_arithmetic(generator, network, draw(settings.pool, "classes"), settings, random, device)
+        bar.update()
+        arrays = walks | {"neighbours": neighbours.images}
+        notes: dict[str, object] = {"neighbours": neighbours.classes, "truncation": list(SHRUNK)}
+        if isinstance(arithmetic, str):
+            print(f"No arithmetic: {arithmetic}", file=sys.stderr)
+            notes["arithmetic_absent"] = arithmetic
+        else:
+            arrays["arithmetic"], notes["arithmetic"] = arithmetic
+        with whole_folder(out) as folder:
+            for name, array in arrays.items():
+                np.save(folder / f"{name}.npy", array)
+            write_json(folder / "explore.json", notes)
+            save_animation(walks["walk"], settings.columns, settings.frame_ms, folder / "walk.webp")
+        with whole_folder(pictures) as folder:
+            for name, picture in draw_pictures(walks, neighbours, arithmetic).items():
+                picture.save(folder / f"{name}.png")
+        bar.update()
 
 
 if __name__ == "__main__":

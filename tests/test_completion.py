@@ -19,10 +19,12 @@ from ganlib.looking.completion import (
     compare_completions,
     complete,
     completion_figures,
+    context_losses,
     context_weights,
     hidden_l1,
     hidden_psnr,
     search_latents,
+    steps_an_image,
 )
 from ganlib.looking.masks import Mask, blend, make_mask, observe, read_masks
 from ganlib.networks.dcgan import Discriminator, Generator
@@ -136,6 +138,22 @@ def test_a_conditional_model_completes_with_classes_that_fit():
     assert near.median() < 0.25 * (originals.roll(1, 0) - originals).abs().mean((1, 2, 3)).median()
 
 
+def test_the_second_search_goes_on_where_the_first_ended_with_the_same_class():
+    generator = Generator(
+        latent_dim=4, width=8, image_size=SIZE, channels=1, class_names=["a", "b"], class_counts=[1, 1]
+    ).eval()
+    discriminator = Discriminator(width=8, image_size=SIZE, channels=1, conditional="concat", classes=2).eval()
+    originals = generator(torch.randn(6, 4), torch.tensor([0, 1, 0, 1, 0, 1])).detach()
+    calls: list[torch.Tensor] = []
+    generator.register_forward_pre_hook(
+        lambda _, inputs: calls.append(torch.cat([inputs[0].detach(), inputs[1][:, None]], 1))
+    )
+    complete(generator, discriminator, originals, masks()["left"], PRIOR, SETTINGS, random_generator(0, "candidates"))
+    trial = next(index for index, call in enumerate(calls) if len(call) == 6)
+    ends = {tuple(row) for row in calls[trial - 1].tolist()}  # (12, latent_dim + 1): two starts of each, and the class
+    assert len(calls[trial - 1]) == 12 and {tuple(row) for row in calls[trial].tolist()} < ends
+
+
 def test_an_image_is_completed_alike_whatever_else_is_in_its_batch():
     generator, discriminator = networks()
     originals, mask = generated(generator), masks()["centre"]
@@ -147,6 +165,32 @@ def test_an_image_is_completed_alike_whatever_else_is_in_its_batch():
     together = completed([0, 1, 2, 3, 4, 5])
     torch.testing.assert_close(completed([3]), together[[3]], rtol=0, atol=1e-3)
     torch.testing.assert_close(completed([5, 0]), together[[5, 0]], rtol=0, atol=1e-3)
+
+
+def test_completion_asks_for_no_more_images_than_it_says():
+    generator, discriminator = networks()
+    scored, told = [], []
+    discriminator.register_forward_pre_hook(lambda _, inputs: scored.append(len(inputs[0])))
+    settings = SETTINGS.model_copy(update={"starts": 4, "steps": 10})
+    random = random_generator(0, "candidates")
+    complete(generator, discriminator, generated(generator), masks()["left"], PRIOR, settings, random, told.append)
+    steps = 6 * (4 * 1 + 10)  # images, each with four starts for a tenth of the steps and one for all of them
+    assert sum(told) == steps == 6 * steps_an_image(settings)
+    assert sum(scored) == 50 + steps + 6 * (4 + 1)  # what was drawn, the steps, and the ends of both searches
+
+
+def test_the_search_goes_on_from_the_best_of_its_starts():
+    generator, discriminator = networks()
+    originals, mask = generated(generator, 30), masks()["left"]
+    known, weights = observe(originals, mask), context_weights(mask)
+
+    def misfit(starts: int) -> float:
+        settings = SETTINGS.model_copy(update={"starts": starts, "prior_weight": 0.0})
+        random = random_generator(0, "candidates")
+        found = complete(generator, discriminator, originals, mask, PRIOR, settings, random)
+        return context_losses(found, known, mask, weights).mean().item()
+
+    assert misfit(6) < 0.9 * misfit(1)
 
 
 def test_the_networks_are_left_as_they_were():
@@ -244,9 +288,9 @@ def test_a_critic_that_says_the_same_of_all_has_no_say(drawn: list[float]):
 
 def test_a_search_of_no_steps_ends_where_it_starts():
     generator, discriminator = networks("uniform")
-    starts, still = torch.rand(3, 4) * 2 - 1, SETTINGS.model_copy(update={"steps": 0})
+    starts = torch.rand(3, 4) * 2 - 1
     known = observe(generator(starts), masks()["grid"])
-    ends, _ = search_latents(generator, discriminator, known, masks()["grid"], starts, None, realism, still)
+    ends, _ = search_latents(generator, discriminator, known, masks()["grid"], starts, None, realism, SETTINGS, 0)
     torch.testing.assert_close(ends, starts)
 
 
@@ -254,7 +298,9 @@ def test_uniform_latents_stay_where_the_generator_was_trained():
     generator, discriminator = networks("uniform")
     starts = torch.full((3, 4), 0.9)
     far = observe(generator(torch.full((3, 4), 4.0)), masks()["grid"])
-    latents, losses = search_latents(generator, discriminator, far, masks()["grid"], starts, None, realism, SETTINGS)
+    latents, losses = search_latents(
+        generator, discriminator, far, masks()["grid"], starts, None, realism, SETTINGS, SETTINGS.steps
+    )
     assert latents.abs().max() < 1 and losses.shape == (3,)
 
 
@@ -267,7 +313,9 @@ def test_a_heavy_prior_keeps_latents_short(kind: str):
 
     def length(prior_weight: float) -> float:
         settings = SETTINGS.model_copy(update={"prior_weight": prior_weight})
-        ends, _ = search_latents(generator, discriminator, known, masks()["grid"], starts, None, realism, settings)
+        ends, _ = search_latents(
+            generator, discriminator, known, masks()["grid"], starts, None, realism, settings, settings.steps
+        )
         return ends.norm().item()
 
     assert length(10.0) < 0.5 * length(0.0)

@@ -66,7 +66,6 @@ def test_steps_may_be_written_with_an_exponent(params_file: Path):
             ["complete.masks.0 = 'center': must be centre, random", "a PNG of your own goes into complete.own_masks"],
         ),
         ((r"^  masks: .*", "  masks: [left, left]"), ["complete.masks", "one is named twice"]),
-        ((r"^  masks: .*", "  masks: []"), ["complete.masks is empty", "complete.own_masks"]),
         ((r"^  own_masks: .*", "  own_masks: null"), ["complete.own_masks = None", "data/none stands for none"]),
         ((r"^  path: data/prep\S+", "  path: data/none"), ["complete.path = data/none", "set it to data/prepared"]),
         ((r"^  path: data/prep\S+", "  path: null"), ["complete.path = None: must be a path"]),

@@ -293,6 +293,21 @@ def test_own_images_are_completed(
         assert np.load(f"data/completion/{name}.npz")["completed"].shape == (6, 1, 32, 32)
 
 
+def test_completion_that_is_turned_off_says_so_everywhere(
+    pipeline: tuple[Path, dict[str, set[str]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    shutil.copytree(pipeline[0], tmp_path / "off")
+    monkeypatch.chdir(tmp_path / "off")
+    Path("params.yaml").write_text(edit_params(Path("params.yaml").read_text(), {"complete.masks": "[]"}))
+    invoke("complete", *arguments_of("complete"))
+    reason = "complete.masks and complete.own_masks name no mask"
+    assert read_json(Path("metrics/complete.json")) == {"absent": reason, "images": 0, "masks": {}}
+    assert not list(Path("data/completion").iterdir()) and Path("metrics/complete.png").stat().st_size
+    invoke("report", *arguments_of("report"))
+    assert f"Absent: {reason}." in Path("report/index.html").read_text()
+    assert f"Completion absent: {reason}." in Path("report/report.md").read_text()
+
+
 def test_explored_arrays_have_their_shapes(pipeline: tuple[Path, dict[str, set[str]]]):
     folder = pipeline[0] / "data/explore"
     shapes = {path.stem: np.load(path).shape[:-3] for path in folder.glob("*.npy")}

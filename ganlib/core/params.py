@@ -92,8 +92,6 @@ def _check_together(params: Params) -> None:
         raise ValueError(f"complete.starts = {params.complete.starts} is over complete.candidates: lower it")
     if len(set(params.complete.masks)) < len(params.complete.masks):
         raise ValueError(f"complete.masks = {params.complete.masks}: one is named twice: leave it out")
-    if not params.complete.masks and given_path(params.complete.own_masks) is None:
-        raise ValueError("complete.masks is empty: name one, or set complete.own_masks to a PNG of your own")
     if given_path(params.complete.path) is None:
         raise ValueError(
             f"complete.path = {NO_PATH}: set it to data/prepared for held-out images, or to your own images"

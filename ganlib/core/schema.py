@@ -279,13 +279,13 @@ class CompleteParams(Section):
     images: Annotated[Int, Field(ge=1)]
     """Images to complete at most."""
     masks: list[MaskName]
-    """What to hide: `centre`, `random` (80 %), `left`, `grid`, `lowres`."""
+    """What to hide: `centre`, `random` (80 %), `left`, `grid`, `lowres`; none, and no own ones, turn completion off."""
     own_masks: PathText
     """More masks: a PNG that is white where it hides, or a folder of such; data/none adds none."""
     candidates: Annotated[Int, Field(ge=1)]
     """Latents drawn, from which the best fitting are where the searches start."""
     starts: Annotated[Int, Field(ge=1)]
-    """Searches for each image; the best counts."""
+    """Latents tried for each image, each for a tenth of `steps`; the search goes on from the best."""
     steps: Annotated[Int, Field(ge=0)]
     """Steps of a search."""
     lr: Annotated[Float, Field(gt=0)]

@@ -14,11 +14,14 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from ganlib.core.images import to_pixels, to_unit_range
+from ganlib.core.precision import has_bf16
 from ganlib.core.schema import CompleteParams
 from ganlib.functional.latents import draw_classes, draw_latents, from_normal, to_normal
 from ganlib.looking.masks import Mask, blend, observe
 from ganlib.networks.families import Discriminator, Generator
 
+TRIAL = 10
+"""Every start is tried for the steps of a search over this; only the best one is searched from further."""
 BATCH_SIZE = 500
 """Images drawn or compared at a time."""
 SEARCHED = 256
@@ -79,31 +82,43 @@ def search_latents(
     labels: Tensor | None,
     prior: Callable[[Tensor], Tensor],
     settings: CompleteParams,
+    steps: int,
+    advance: Callable[[int], object] = lambda _: None,
 ) -> tuple[Tensor, Tensor]:
     """Return latents (N, latent_dim), found from starts of the same shape, and their losses (N,).
 
     A conditional model is asked for the labels (N,), which stay. `prior` returns of D's scores how unreal images are,
-    both (N,); how unlikely a latent is, -log p(z) per dimension but for a constant, is added to it.
+    both (N,); how unlikely a latent is, -log p(z) per dimension but for a constant, is added to it. `advance` is told N
+    after each of the steps.
 
     Adam moves each number by itself and the networks are in evaluation mode, so images don't touch each other. Its
     learning rate falls to 0 in a straight line. Uniform latents are searched as normal ones, so that both have one
-    prior and no number is stopped at the walls of the cube, in whose corners next to no latent is drawn.
+    prior and no number is stopped at the walls of the cube, in whose corners next to no latent is drawn. The networks
+    compute in bfloat16 where the hardware does: half the time, and what is found is as good.
     """
-    kind, weights = generator.latents, context_weights(mask)
+    kind, weights, device = generator.latents, context_weights(mask), known.device
 
     def losses() -> Tensor:
-        images = generator(from_normal(normal, kind), labels)
-        unlikely = prior(discriminator(images, labels)) + normal.square().mean(1) / 2
-        return context_losses(images, known, mask, weights) + settings.prior_weight * unlikely
+        with torch.autocast(device.type, torch.bfloat16, enabled=has_bf16(device)):
+            images = generator(from_normal(normal, kind), labels)
+            scores = discriminator(images, labels)
+        unlikely = prior(scores.float()) + normal.square().mean(1) / 2
+        return context_losses(images.float(), known, mask, weights) + settings.prior_weight * unlikely
 
     normal = to_normal(starts, kind).clone().requires_grad_()
     optimizer = torch.optim.Adam([normal], settings.lr)
-    for step in range(settings.steps):
-        optimizer.param_groups[0]["lr"] = settings.lr * (1 - step / settings.steps)
+    for step in range(steps):
+        optimizer.param_groups[0]["lr"] = settings.lr * (1 - step / steps)
         with torch.enable_grad():
             (normal.grad,) = torch.autograd.grad(losses().sum(), normal)
         optimizer.step()
+        advance(len(starts))
     return from_normal(normal.detach(), kind), losses().detach()
+
+
+def steps_an_image(settings: CompleteParams) -> int:
+    """Return how many steps `complete` takes for an image, those of all starts added up."""
+    return settings.starts * (settings.steps // TRIAL) + settings.steps
 
 
 def complete(
@@ -114,43 +129,56 @@ def complete(
     prior: Callable[[Tensor, Tensor], Tensor],
     settings: CompleteParams,
     random: torch.Generator,
+    advance: Callable[[int], object] = lambda _: None,
 ) -> Tensor:
     """Return generated images (N, C, H, W) in [-1, 1] for what is known of the originals, likewise; not yet blended.
 
-    Each search starts from those of `candidates` latents whose images fit best; the best of `starts` searches counts.
-    `prior` is that of the loss that D was trained with; both networks must be in evaluation mode.
+    Of `candidates` latents those whose images fit best are the `starts`; all are tried for a few steps, and the search
+    goes on from the best of them (successive halving, Jamieson & Talwalkar 2016, arXiv:1502.07943, in one round).
+    `prior` is that of the loss that D was trained with; both networks must be in evaluation mode. `advance` is told of
+    steps, of which there are `steps_an_image` for each.
     """
     device, count = originals.device, settings.starts
     latents = draw_latents(settings.candidates, generator.latent_dim, random, generator.latents).to(device)
     classes = None
     if generator.class_names:
         classes = draw_classes(settings.candidates, generator.class_counts, random).to(device)
-    known, found = observe(originals, mask), []
+    known, found, trial = observe(originals, mask), [], settings.steps // TRIAL
+
+    def labels_of(rows: Tensor) -> Tensor | None:
+        return None if classes is None else classes[rows]
 
     def drawn() -> Iterator[tuple[Tensor, Tensor | None]]:
         for rows in torch.arange(settings.candidates).split(BATCH_SIZE):
-            labels = None if classes is None else classes[rows]
+            labels = labels_of(rows)
             yield generator(latents[rows], labels), labels
 
     def realism(found_scores: Tensor) -> Tensor:
         return prior(found_scores, drawn_scores)
+
+    def search(known: Tensor, starts: Tensor, rows: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+        labels = labels_of(rows)
+        return search_latents(generator, discriminator, known, mask, starts, labels, realism, settings, steps, advance)
 
     with torch.no_grad():
         fitting = nearest_of(known, (images for images, _ in drawn()), mask, count)  # (N, starts)
         drawn_scores = torch.cat([discriminator(*batch) for batch in drawn()])  # (candidates,)
         for rows in torch.arange(len(originals)).split(max(1, SEARCHED // count)):
             chosen = fitting[rows].flatten()  # (n * starts,)
-            labels, repeated = None if classes is None else classes[chosen], known[rows].repeat_interleave(count, 0)
-            ends, losses = search_latents(
-                generator, discriminator, repeated, mask, latents[chosen], labels, realism, settings
-            )
+            ends, losses = search(known[rows].repeat_interleave(count, 0), latents[chosen], chosen, trial)
             best = losses.view(-1, count).argmin(1) + torch.arange(len(rows), device=device) * count
-            found.append(generator(ends[best], None if labels is None else labels[best]))
+            ends, _ = search(known[rows], ends[best], chosen[best], settings.steps)
+            found.append(generator(ends, labels_of(chosen[best])))
     return torch.cat(found)
 
 
 def compare_completions(generated: Tensor, originals: Tensor, train: NDArray[np.uint8], mask: Mask) -> Completion:
-    """Blend generated images (N, C, H, W), and the two baselines, with what is known of the originals, likewise."""
+    """Blend generated images (N, C, H, W), and the two baselines, with what is known of the originals, likewise.
+
+    The nearest training image is that of the pixels. Nearest in lite0's features of images under the same mask fills
+    cat faces worse, 11.7 dB instead of 14.8 in the centre and 11.3 instead of 13.2 on the left, and looks less like the
+    original in these features, too.
+    """
 
     def batches() -> Iterable[Tensor]:
         for start in range(0, len(train), BATCH_SIZE):

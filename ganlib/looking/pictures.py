@@ -53,7 +53,8 @@ def labelled_rows(groups: Sequence[Mapping[str, Images]], headings: Sequence[str
 def save_animation(frames: Images, columns: int, milliseconds: int, path: Path) -> None:
     """Write (frames, N, C, H, W) uint8 images as a lossless WebP that starts again for ever."""
     first, *others = (grid(frame, columns).convert("RGB") for frame in frames)
-    first.save(path, save_all=True, append_images=others, duration=milliseconds, loop=0, lossless=True, method=4)
+    # A hundredth more bytes than with method 4, in a sixth of the time.
+    first.save(path, save_all=True, append_images=others, duration=milliseconds, loop=0, lossless=True, method=1)
 
 
 def numbered(pixels: Images) -> Iterator[Named]:

@@ -63,6 +63,8 @@ def completion_section(folder: Path, metrics: Path) -> Section | Absent:
     figures = found(metrics / "complete.json", read_json, "complete")
     if isinstance(figures, Absent):
         return figures
+    if "absent" in figures:
+        return Absent(figures["absent"])
     return {
         "images": figures["images"],
         "source": figures["source"],
