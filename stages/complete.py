@@ -7,9 +7,8 @@ from typing import Annotated
 import numpy as np
 import torch
 import typer
-from tqdm import tqdm
 
-from ganlib.core.console import run
+from ganlib.core.console import progress, run
 from ganlib.core.files import rounded, whole_file, whole_folder, write_json
 from ganlib.core.images import to_unit_range
 from ganlib.core.memory import keep_freed_memory
@@ -65,7 +64,7 @@ def main(
     generator, discriminator = load_generator(model).to(device), load_discriminator(model).to(device)
     prior, figures, groups = LOSSES[params.loss.name].prior, {}, [{"original": pixels[:SHOWN]}]
     total = len(masks) * len(pixels) * steps_an_image(settings)
-    with whole_folder(out) as folder, tqdm(total=total, desc="complete", unit="step", disable=None) as bar:
+    with whole_folder(out) as folder, progress(total=total, desc="complete", unit="step") as bar:
         for name, mask in masks.items():
             bar.set_postfix(mask=name)
             mask = mask._replace(hidden=mask.hidden.to(device))

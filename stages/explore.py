@@ -7,9 +7,8 @@ from typing import Annotated
 import numpy as np
 import torch
 import typer
-from tqdm import tqdm
 
-from ganlib.core.console import run
+from ganlib.core.console import progress, run
 from ganlib.core.files import whole_folder, write_json
 from ganlib.core.packed import read_split
 from ganlib.core.params import load_params
@@ -52,7 +51,7 @@ def main(
         random = random_generator(params.seed, f"explore/{stream}")
         return draw_latents(count, generator.latent_dim, random, generator.latents)
 
-    with tqdm(total=4, desc="explore", unit="part", disable=None) as bar:  # walks, neighbours, arithmetic, pictures
+    with progress(total=4, desc="explore", unit="part") as bar:  # walks, neighbours, arithmetic, pictures
         walks = paint_walks(generator, draw, settings, device)
         bar.update()
         generated = paint(generator, draw(settings.rows, "neighbours"), torch.arange(settings.rows), device)
