@@ -7,31 +7,36 @@ imports torch, which takes seconds.
 import sys
 from types import TracebackType
 
-from ganlib.core.console import run
-from ganlib.core.params import load_params
-
 WITHOUT_PARAMS = (["stages.export"], ["stages.evaluate", "folders"], ["stages.report", "compare"])
 """Commands that work without a params.yaml."""
+NO_ROOM = ("cannot allocate memory", "failed to map segment")
+"""What the loader says of a library for which there is no memory."""
 
 
 def check_params() -> None:
     """Check params.yaml, and that there is a GPU if it asks for one; raise UserError."""
+    from ganlib.core.params import load_params
+
     if load_params().device == "cuda":
         from ganlib.core.seeding import resolve_device  # imports torch, only when there is something to ask it
 
         resolve_device("cuda")
 
 
-def say_stopped(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-    """Tell of Ctrl-C in a line while the stage is imported; later `run` does."""
+def say_why(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    """Tell in a line of Ctrl-C and of full memory while packages are imported; later `run` does."""
     if issubclass(kind, KeyboardInterrupt):
         print("stopped", file=sys.stderr)
+    elif issubclass(kind, MemoryError) or any(words in str(error).lower() for words in NO_ROOM):
+        print("error: out of memory while packages are loaded: close programs, or raise ulimit -v", file=sys.stderr)
     else:
         sys.__excepthook__(kind, error, traceback)
 
 
 if sys.argv[0] == "-m":  # so it is while Python looks for the module to run
-    sys.excepthook = say_stopped
+    sys.excepthook = say_why
+    from ganlib.core.console import run
+
     command = sys.orig_argv[sys.orig_argv.index("-m") + 1 :]
     if not any(command[: len(words)] == words for words in WITHOUT_PARAMS):
         run(check_params)
