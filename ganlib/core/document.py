@@ -72,7 +72,9 @@ def _check_events(path: Path, events: Iterable[Event]) -> None:
             sizes |= {anchor: total - before} if anchor else {}
         elif isinstance(event, AliasEvent):
             if event.anchor not in sizes:
-                raise UserError(f"{place}: *{shortened(event.anchor)} repeats nothing that ends before it: write it out")
+                raise UserError(
+                    f"{place}: *{shortened(event.anchor)} repeats nothing that ends before it: write it out"
+                )
             total += sizes[event.anchor]
         elif isinstance(event, NodeEvent):
             total += 1

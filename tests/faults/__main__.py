@@ -62,7 +62,10 @@ def summary(rows: pd.DataFrame) -> str:
         f"{len(rows) - len(lost)} of {len(rows)} held, {rows['seconds'].max():.2f} s of processor time and "
         f"{rows['mib'].max()} MiB at most, {rows['said'].str.len().max():.0f} characters"
     )
-    said = [f"{row['kind']} {row['seed']} {row['round']} {row['case']}: {row['outcome']}: {row['said']}" for _, row in lost.iterrows()]
+    said = [
+        f"{row['kind']} {row['seed']} {row['round']} {row['case']}: {row['outcome']}: {row['said']}"
+        for _, row in lost.iterrows()
+    ]
     return "\n".join([counts.join(most).to_string(), total, *said])
 
 

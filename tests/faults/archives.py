@@ -22,7 +22,12 @@ from tests.faults.images import BOMBS, _judge, damaged, png_of_zeros
 from tests.faults.rounds import Outcome, Round
 from tests.pictures import PREPARATION, pets
 
-ZIPS = {"stored": zipfile.ZIP_STORED, "deflate": zipfile.ZIP_DEFLATED, "bzip2": zipfile.ZIP_BZIP2, "lzma": zipfile.ZIP_LZMA}
+ZIPS = {
+    "stored": zipfile.ZIP_STORED,
+    "deflate": zipfile.ZIP_DEFLATED,
+    "bzip2": zipfile.ZIP_BZIP2,
+    "lzma": zipfile.ZIP_LZMA,
+}
 PACKERS = {"tar": bytes, "tar.gz": gzip.compress, "tar.bz2": bz2.compress, "tar.xz": lzma.compress}
 GIB = 2**30
 
@@ -44,7 +49,9 @@ def zipped(files: dict[str, bytes], kind: int = zipfile.ZIP_DEFLATED) -> bytes:
 
 def tarred(form: str) -> bytes:
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format={"gnu": tarfile.GNU_FORMAT, "pax": tarfile.PAX_FORMAT}[form]) as tar:
+    with tarfile.open(
+        fileobj=buffer, mode="w", format={"gnu": tarfile.GNU_FORMAT, "pax": tarfile.PAX_FORMAT}[form]
+    ) as tar:
         for name, content in (pets() | {"cats/" + "long" * 60 + ".png": pets()["cats/0 猫.png"]}).items():
             member = tarfile.TarInfo(name)
             member.size = len(content)
@@ -74,7 +81,8 @@ def overlapping(count: int = 400) -> bytes:
     start, end = data.index(b"PK\1\2"), data.index(b"PK\5\6")
     entry = bytearray(data[start:end])
     entries = b"".join(
-        bytes(entry[:28]) + struct.pack("<H", 5) + bytes(entry[30:46]) + f"{number:05}".encode() for number in range(count)
+        bytes(entry[:28]) + struct.pack("<H", 5) + bytes(entry[30:46]) + f"{number:05}".encode()
+        for number in range(count)
     )
     tail = struct.pack("<IHHHHIIH", 0x06054B50, 0, 0, count, count, len(entries), start, 0)
     return data[:start] + entries + tail

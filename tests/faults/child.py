@@ -42,7 +42,7 @@ def _run(function: Callable[[], object], said: int) -> None:
     try:
         for stream in (1, 2):
             os.dup2(said, stream)
-        sys.stdout = sys.stderr = open(2, "w", encoding="utf-8", errors="replace", closefd=False)  # noqa: PTH123, SIM115
+        sys.stdout = sys.stderr = open(2, "w", encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115
         function()
     except SystemExit as error:
         code = int(error.code or 0)

@@ -28,22 +28,113 @@ WHOLE = 50
 
 ODD_VALUES = [
     *("2024-02-30", "2024-13-45", "0001-01-01T00:00:00+23:59", "9" * 5000, "0x" + "f" * 6000, "!!int abc", "!!float x"),
-    *("!!bool 3", "!!timestamp x", "!!python/object:os.system x", "!!set {a, b}", "!!binary '%'", "!!null x", "!!omap [a]"),
-    *(".inf", "-.inf", ".nan", "1e999", "-1e999", "1e-999", "1:30", "0o17", "017", "0b11", "1_000", "10" * 13, "-1", "0"),
-    *("'off'", "off", "yes", "~", "null", "''", "'\\0'", '"\\0"', '"\\ud800"', '"\\u2028"', '"\\e[2J"', "=", "<<", "|\n  a"),
-    *("[" * 3000, "[" * 200 + "]" * 200, "{a: " * 1800, "- " * 3000, "&a [*a]", "*nothing", "&a &b 1", "@", "%", "`", "\t"),
-    *("[" + "left, " * 200_000 + "left]", "[" + "left, " * 2000 + "left]", "x" * 5_000_000, "x" * 60_000, "'" + "x" * 900 + "'"),
-    *("1000000000", "1e9", "1" * 25, "{}", "[]", "[1, 2, 3]", "[[1], [2]]", "{<<: 3}", "{? [a] : b}", "2024-01-01", "true"),
+    *(
+        "!!bool 3",
+        "!!timestamp x",
+        "!!python/object:os.system x",
+        "!!set {a, b}",
+        "!!binary '%'",
+        "!!null x",
+        "!!omap [a]",
+    ),
+    *(
+        ".inf",
+        "-.inf",
+        ".nan",
+        "1e999",
+        "-1e999",
+        "1e-999",
+        "1:30",
+        "0o17",
+        "017",
+        "0b11",
+        "1_000",
+        "10" * 13,
+        "-1",
+        "0",
+    ),
+    *(
+        "'off'",
+        "off",
+        "yes",
+        "~",
+        "null",
+        "''",
+        "'\\0'",
+        '"\\0"',
+        '"\\ud800"',
+        '"\\u2028"',
+        '"\\e[2J"',
+        "=",
+        "<<",
+        "|\n  a",
+    ),
+    *(
+        "[" * 3000,
+        "[" * 200 + "]" * 200,
+        "{a: " * 1800,
+        "- " * 3000,
+        "&a [*a]",
+        "*nothing",
+        "&a &b 1",
+        "@",
+        "%",
+        "`",
+        "\t",
+    ),
+    *(
+        "[" + "left, " * 200_000 + "left]",
+        "[" + "left, " * 2000 + "left]",
+        "x" * 5_000_000,
+        "x" * 60_000,
+        "'" + "x" * 900 + "'",
+    ),
+    *(
+        "1000000000",
+        "1e9",
+        "1" * 25,
+        "{}",
+        "[]",
+        "[1, 2, 3]",
+        "[[1], [2]]",
+        "{<<: 3}",
+        "{? [a] : b}",
+        "2024-01-01",
+        "true",
+    ),
 ]
 BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 9)}]\n" for level in range(1, 12)
 )
 MERGES = "m0: &m0 {x0: 1}\n" + "".join(f"m{n}: &m{n} {{<<: [*m{n - 1}, *m{n - 1}], x{n}: 1}}\n" for n in range(1, 40))
 ADDED = [
-    *(BOMB, MERGES, "<<: *a\n", "lr: 1\n", "---\nlr: 1\n", "...\n", "%YAML 1.1\n---\n", "%TAG ! a\n---\n", "\t- x\n", "? a\n"),
+    *(
+        BOMB,
+        MERGES,
+        "<<: *a\n",
+        "lr: 1\n",
+        "---\nlr: 1\n",
+        "...\n",
+        "%YAML 1.1\n---\n",
+        "%TAG ! a\n---\n",
+        "\t- x\n",
+        "? a\n",
+    ),
     *("\ufeff", "\0", "\x1b[2J\n", "\x85", "'", '"', "- 1\n", "".join(f"key{number}: 1\n" for number in range(20_000))),
-    *("".join(f"k{number}: 1\n" for number in range(4000)), "x" * 100_000 + ": 1\n", "x" * 900 + ": 1\n", "# x\n" * 500_000),
-    *("".join(f"{'  ' * depth}a:\n" for depth in range(150)), "? " * 2000, "[1]: 2\n", "1: 2\n", "null: 2\n", "lrr: 1\n" ),
+    *(
+        "".join(f"k{number}: 1\n" for number in range(4000)),
+        "x" * 100_000 + ": 1\n",
+        "x" * 900 + ": 1\n",
+        "# x\n" * 500_000,
+    ),
+    *(
+        "".join(f"{'  ' * depth}a:\n" for depth in range(150)),
+        "? " * 2000,
+        "[1]: 2\n",
+        "1: 2\n",
+        "null: 2\n",
+        "lrr: 1\n",
+    ),
 ]
 TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")
 LINES = TEXT.splitlines(keepends=True)
@@ -91,7 +182,9 @@ def damaged_bytes(draw: Callable) -> bytes:
 def recoded() -> st.SearchStrategy[bytes]:
     codings = ["utf-16", "utf-32", "utf-8-sig", "cp037", "utf-7"]
     whole = [TEXT.encode(coding) for coding in codings]
-    return st.sampled_from([*whole, b"", b"\0" * 9000, b"\n", b"3", b"[]", b"{}", b"null", TEXT.encode() * 2, b"\xff\xfe"])
+    return st.sampled_from(
+        [*whole, b"", b"\0" * 9000, b"\n", b"3", b"[]", b"{}", b"null", TEXT.encode() * 2, b"\xff\xfe"]
+    )
 
 
 yaml_like = st.recursive(
