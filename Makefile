@@ -3,7 +3,7 @@
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: repro test lint bench mutants
+.PHONY: repro test lint bench mutants faults
 
 repro: .venv/installed
 	@python -m stages.params check
@@ -25,6 +25,11 @@ bench: .venv/installed
 
 mutants: .venv/installed
 	python -m tests.mutants
+
+faults: .venv/installed
+	python -m tests.faults params --count 1000
+	python -m tests.faults images --count 3000
+	python -m tests.faults archives --count 1000
 
 .venv/installed: requirements.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or later is needed: make PYTHON=python3.12 ...")'

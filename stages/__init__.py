@@ -9,8 +9,6 @@ import sys
 from collections.abc import Sequence
 from types import TracebackType
 
-from ganlib.core.console import end_with_parent, run
-
 WITHOUT_PARAMS = (
     ["checkpoints"],
     ["repair"],
@@ -21,11 +19,15 @@ WITHOUT_PARAMS = (
     ["report", "compare"],
 )
 """Commands that work without a params.yaml."""
+NO_ROOM = ("cannot allocate memory", "failed to map segment")
+"""What the loader says of a library for which there is no memory."""
 
 
 def begin(words: Sequence[str]) -> None:
     """Do what comes before the command of these words is imported."""
-    sys.excepthook = say_stopped
+    sys.excepthook = say_why
+    from ganlib.core.console import end_with_parent, run
+
     if "DVC_STAGE" in os.environ:  # DVC has started it
         end_with_parent()
     if not any(list(words[: len(command)]) == command for command in WITHOUT_PARAMS):
@@ -42,10 +44,12 @@ def check_params() -> None:
         resolve_device("cuda")
 
 
-def say_stopped(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-    """Tell of Ctrl-C in a line while the stage is imported; later `run` does."""
+def say_why(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    """Tell in a line of Ctrl-C and of full memory while packages are imported; later `run` does."""
     if issubclass(kind, KeyboardInterrupt):
         print("stopped", file=sys.stderr)
+    elif issubclass(kind, MemoryError) or any(words in str(error).lower() for words in NO_ROOM):
+        print("error: out of memory while packages are loaded: close programs, or raise ulimit -v", file=sys.stderr)
     else:
         sys.__excepthook__(kind, error, traceback)
 

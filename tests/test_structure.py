@@ -136,6 +136,7 @@ def test_every_path_in_params_is_a_dependency_of_the_stages_that_read_it_and_is_
         "evaluate.dinov2_weights",
         "complete.path",
         "complete.own_masks",
+        "train.start",
     }
     for stage in set(STAGES) - {"report"}:
         section, params = PIPELINE["stages"][stage], {f"${{{path}}}": path for path in paths}

@@ -1,6 +1,6 @@
 """Read params.yaml, and refuse what it should not hold.
 
-It is YAML 1.2, in which `2e-4` and `1e-05` are numbers. Nothing here imports torch, so that a typo is reported at once.
+Nothing here imports torch, so that a typo is reported at once.
 """
 
 import json
@@ -11,36 +11,33 @@ from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-from ruamel.yaml.nodes import ScalarNode
+from ruamel.yaml.nodes import Node, ScalarNode
 
+from ganlib.core.document import read_document, shortened
 from ganlib.core.errors import UserError
 from ganlib.core.schema import NO_PATH, LabelledLoss, Params
 
 PARAMS_FILE = Path("params.yaml")
 DCGAN_SIZES = sorted(size << doublings for size in range(4, 8) for doublings in range(1, 7) if size << doublings <= 256)
 """Image sizes that 4, 5, 6 or 7 pixels double up to."""
+MAX_FRAMES = 2000
+"""Of the animated walk: all are in memory at once."""
+MAX_REFUSAL, MAX_LINES = 380, 5
+"""Characters and lines about mistakes: what follows from the first ones is no help."""
 
 
 def load_params(path: Path = PARAMS_FILE) -> Params:
-    """Read and check a whole params file; raise UserError with one line per mistake."""
-    try:
-        text = path.read_text(encoding="utf-8")
-        document = YAML(typ="safe", pure=True).load(text)
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing: run from the project's root, or restore it with git") from None
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not valid YAML: {_flatten(error)}") from None
-    if not isinstance(document, dict):
+    """Read and check a whole params file; raise UserError with one line for each of the first mistakes."""
+    document, node = read_document(path)
+    if not isinstance(document, dict) or not node:
         raise UserError(f"{path} must hold `key: value` lines")
     try:
         params = Params.model_validate(document)
         _check_together(params)
     except ValidationError as error:
-        raise UserError("\n".join(_describe(path, text, error))) from None
+        raise UserError(_first(path, _describe(path, node, error))) from None
     except ValueError as error:
-        raise UserError(f"{path}: {error}") from None
+        raise UserError(f"{path}: {shortened(str(error), MAX_REFUSAL)}") from None
     return params
 
 
@@ -88,6 +85,11 @@ def _check_together(params: Params) -> None:
         raise ValueError(
             f"batch_size = {params.batch_size}: train.distributed = {params.train.distributed} must divide it"
         )
+    if params.explore.stops * params.explore.frames > MAX_FRAMES:
+        raise ValueError(
+            f"explore.frames = {params.explore.frames}: times explore.stops = {params.explore.stops} is over "
+            f"{MAX_FRAMES} frames in all: lower one"
+        )
     if params.complete.starts > params.complete.candidates:
         raise ValueError(f"complete.starts = {params.complete.starts} is over complete.candidates: lower it")
     if len(set(params.complete.masks)) < len(params.complete.masks):
@@ -105,27 +107,39 @@ def _check_together(params: Params) -> None:
             raise ValueError(f"data.{key} is null: data.dataset url needs the archive's address and its sha256")
 
 
-def _describe(path: Path, text: str, error: ValidationError) -> Iterator[str]:
-    mistakes = error.errors()
-    meant = {_nearest(mistake["loc"]) for mistake in mistakes if mistake["type"] == "extra_forbidden"}
+def _first(path: Path, lines: Iterator[str]) -> str:
+    """Return as many lines as a reader takes in."""
+    told = [shortened(next(lines), MAX_REFUSAL)]
+    for line in lines:
+        if len(told) == MAX_LINES or sum(map(len, told)) + len(line) > MAX_REFUSAL:
+            return "\n".join([*told, f"{path}: there are more mistakes"])
+        told.append(line)
+    return "\n".join(told)
+
+
+def _describe(path: Path, root: Node, error: ValidationError) -> Iterator[str]:
+    mistakes = error.errors(include_url=False)
+    unknown = [mistake["loc"] for mistake in mistakes if mistake["type"] == "extra_forbidden"]
+    meant = {_nearest(location) for location in unknown[:50]}
     for mistake in mistakes:
-        key = ".".join(str(part) for part in mistake["loc"])
+        key = ".".join(shortened(str(part)) for part in mistake["loc"])
+        given = shortened(repr(mistake["input"]))
         if mistake["type"] == "extra_forbidden":
             yield f"{path}: unknown key {key}: {_nearest(mistake['loc'])}"
         elif mistake["type"] == "missing":
             if f"did you mean {key}?" not in meant:  # a misspelt key is one mistake, not two
-                yield f"{path}: {key} is missing"
-        elif mistake["type"] == "string_type" and (written := _written(text, mistake["loc"])):
-            yield f"{path}: {key} = {mistake['input']!r}: must be text; quote it: {written}"
+                yield f"{path}: {key} is missing: write it as in the committed file"
+        elif mistake["type"] == "string_type" and (written := _written(root, mistake["loc"])):
+            yield f"{path}: {key} = {given}: must be text; quote it: {written}"
         else:
             allowed = mistake["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-            yield f"{path}: {key} = {mistake['input']!r}: {allowed}{_nearest_choice(mistake)}"
+            yield f"{path}: {key} = {given}: {allowed}{_nearest_choice(mistake)}"
 
 
-def _written(text: str, location: Sequence[int | str]) -> str | None:
+def _written(node: Node | None, location: Sequence[int | str]) -> str | None:
     """Return what a file says at a place, in quotes; None where that is no single value, or null outside a list."""
-    node = YAML(typ="safe", pure=True).compose(text)
     for part in location:
+        assert node
         named = enumerate(node.value) if isinstance(part, int) else ((key.value, child) for key, child in node.value)
         node = next((child for name, child in named if name == part), None)
         if node is None:
@@ -143,7 +157,7 @@ def _nearest(location: tuple[int | str, ...]) -> str:
     for part in location[:-1]:
         section = section.model_fields[str(part)].annotation  # pyright: ignore[reportAssignmentType]
     names = list(section.model_fields)
-    close = get_close_matches(str(location[-1]), names, n=1)
+    close = get_close_matches(shortened(str(location[-1])), names, n=1)
     prefix = ".".join(str(part) for part in location[:-1])
     if close:
         return f"did you mean {'.'.join(filter(None, [prefix, close[0]]))}?"
@@ -152,9 +166,5 @@ def _nearest(location: tuple[int | str, ...]) -> str:
 
 def _nearest_choice(mistake: Mapping[str, Any]) -> str:
     choices = re.findall(r"'([^']*)'", mistake["msg"]) if mistake["type"] == "literal_error" else []
-    close = get_close_matches(str(mistake["input"]).lower(), choices, n=1)
+    close = get_close_matches(shortened(str(mistake["input"])).lower(), choices, n=1)
     return f"; did you mean {close[0]}?" if close else ""
-
-
-def _flatten(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -1,5 +1,10 @@
-"""The parameters of the pipeline: their types, ranges and meaning, in one place; params.schema.json is made of them."""
+"""The parameters of the pipeline: their types, ranges and meaning, in one place; params.schema.json is made of them.
 
+Upper bounds lie far above what anybody has published: a slip of the finger is refused at once, not after hours or when
+the memory is full.
+"""
+
+import unicodedata
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
@@ -20,6 +25,18 @@ def _refuse_bool_and_text(value: Any) -> Any:
 Int = Annotated[int, BeforeValidator(_refuse_bool_and_text)]
 Float = Annotated[float, BeforeValidator(_refuse_bool_and_text), Field(allow_inf_nan=False)]
 Beta = Annotated[Float, Field(ge=0, lt=1)]
+Weight = Annotated[Float, Field(ge=0, le=1e6)]
+StepCount = Annotated[Int, Field(ge=1, le=10**8)]
+ImageCount = Annotated[Int, Field(ge=100, le=10**6)]
+
+
+def _refuse_all_but_bool(value: Any) -> Any:
+    if not isinstance(value, bool):
+        raise ValueError("must be true or false, unquoted")
+    return value
+
+
+Bool = Annotated[bool, BeforeValidator(_refuse_all_but_bool)]
 
 
 def _refuse_unknown_mask(value: str) -> str:
@@ -37,7 +54,16 @@ def _refuse_no_path(value: Any) -> Any:
     return value
 
 
-PathText = Annotated[str, BeforeValidator(_refuse_no_path)]
+def _refuse_control_characters(value: str) -> str:
+    if any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in value):
+        raise ValueError("holds a character that no name has, such as a line's end; leave it out")
+    return value
+
+
+PathText = Annotated[
+    str, BeforeValidator(_refuse_no_path), Field(max_length=500), AfterValidator(_refuse_control_characters)
+]
+ClassName = Annotated[str, Field(max_length=255)]
 
 
 class Section(BaseModel):
@@ -69,13 +95,13 @@ class DataParams(Section):
     """Images to learn: `digits` ship inside scikit-learn, `folder` and `url` are your own, others are downloaded."""
     path: PathText
     """For `folder`, a folder or a zip or tar of images; for a named set, a folder that has its files; or data/none."""
-    url: Annotated[str, Field(pattern=r"^https?://")] | None
+    url: Annotated[str, Field(pattern=r"^https?://\S+$", max_length=500)] | None
     """Zip or tar of images, for `url`."""
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None
     """Its sha256, for `url`."""
-    classes: Annotated[list[str], Field(min_length=1)] | None
+    classes: Annotated[list[ClassName], Field(min_length=1, max_length=1000)] | None
     """Names of the classes to take; null takes all."""
-    limit: Annotated[Int, Field(ge=2)] | None
+    limit: Annotated[Int, Field(ge=2, le=10**9)] | None
     """Images to keep at most, chosen by content; null keeps all."""
     image_size: Annotated[Int, Field(ge=8, le=256)]
     """Height and width of the prepared images, in pixels."""
@@ -89,7 +115,7 @@ class DataParams(Section):
     """Share of the images that training never sees; evaluation compares with them."""
     max_rejected: Annotated[Float, Field(ge=0, le=1)]
     """Share of images that may be damaged or unusable before prepare stops."""
-    flip: Annotated[bool, Field(strict=True)]
+    flip: Bool
     """Whether training mirrors half of the real images left to right."""
 
 
@@ -131,7 +157,7 @@ class ModelParams(Section):
     """Normalisation in the generator, but for its output; mlp takes layer norm for `instance`."""
     d_norm: Literal["batch", "instance", "none"]
     """Normalisation in the discriminator, but for its input."""
-    spectral_norm: Annotated[bool, Field(strict=True)]
+    spectral_norm: Bool
     """Whether D's weights are divided by their spectral norm (Miyato 2018)."""
     conditional: Literal["none", "concat", "projection", "auxiliary"]
     """Whether images are asked for by class, which G is told beside z, and how D takes it.
@@ -159,15 +185,15 @@ class LossParams(Section):
     """Upper end of D's targets for real images."""
     label_flip: Annotated[Float, Field(ge=0, lt=0.5)]
     """Share of images whose label D is given wrong, real for fake and fake for real."""
-    gradient_penalty: Annotated[Float, Field(ge=0)]
+    gradient_penalty: Weight
     """Weight of WGAN-GP's penalty (Gulrajani 2017), 10 in the paper; 0 turns it off."""
-    weight_clip: Annotated[Float, Field(ge=0)]
+    weight_clip: Annotated[Float, Field(ge=0, le=1000)]
     """Largest weight of D (WGAN, Arjovsky 2017), 0.01 in the paper; 0 turns it off."""
-    r1: Annotated[Float, Field(ge=0)]
+    r1: Weight
     """Weight of the R1 gradient penalty on D (Mescheder 2018), never in bf16; 0 turns it off."""
-    r1_every: Annotated[Int, Field(ge=1)]
+    r1_every: Annotated[Int, Field(ge=1, le=10_000)]
     """Steps from one R1 penalty to the next, its weight multiplied by as many (Karras 2020)."""
-    auxiliary: Annotated[Float, Field(gt=0)]
+    auxiliary: Annotated[Float, Field(gt=0, le=1e6)]
     """Weight of the class loss in D's and G's, for `model.conditional: auxiliary` (Odena 2017)."""
 
 
@@ -182,9 +208,9 @@ class TrainParams(Section):
     """Updates of D in a training step, each on a batch of its own."""
     g_steps: Annotated[Int, Field(ge=1, le=100)]
     """Updates of G in a training step, after D's, each with latents of its own."""
-    d_lr_ratio: Annotated[Float, Field(gt=0)]
+    d_lr_ratio: Annotated[Float, Field(gt=0, le=1000)]
     """D's learning rate over G's (two time-scales, Heusel 2017)."""
-    instance_noise: Annotated[Float, Field(ge=0)]
+    instance_noise: Annotated[Float, Field(ge=0, le=100)]
     """Standard deviation of noise on what D sees, falling to 0 in a straight line over the run (Sonderby 2017)."""
     translation: Annotated[Float, Field(ge=0, le=0.5)]
     """DiffAugment (Zhao 2020): D sees images moved by up to this share of their size; 0 turns it off."""
@@ -192,15 +218,15 @@ class TrainParams(Section):
     """DiffAugment: D sees images with a square of this share of their size blanked (paper: 0.5); 0 turns it off."""
     colour: Annotated[Float, Field(ge=0, le=1)]
     """DiffAugment: D sees other brightness, saturation and contrast, 1 as strong as in the paper; 0 turns it off."""
-    ema_halflife: Annotated[Int, Field(ge=0)]
+    ema_halflife: Annotated[Int, Field(ge=0, le=10**9)]
     """Half-life of the generator's moving average, in images seen; 0 publishes the last weights themselves."""
-    log_every: Annotated[Int, Field(ge=1)]
+    log_every: StepCount
     """Steps between two rows of the history."""
-    checkpoint_every: Annotated[Int, Field(ge=1)]
+    checkpoint_every: StepCount
     """Steps between two checkpoints, from which a killed run goes on."""
-    evaluate_every: Annotated[Int, Field(ge=1)]
+    evaluate_every: StepCount
     """Steps between two evaluations of the moving average by the judge, from which the best weights are chosen."""
-    evaluate_count: Annotated[Int, Field(ge=100)]
+    evaluate_count: ImageCount
     """Images generated for each of them; with fewer than 100 a class, their diversity is noise."""
     extend: Literal["exact", "always"]
     """When more steps go on from a finished training: where that gives the bytes of one long run, or always."""
@@ -215,7 +241,7 @@ class TrainParams(Section):
 class PublishParams(Section):
     checkpoint: Literal["best", "final"]
     """Weights that are published: those of the lowest domain FID to held-out images, or the last."""
-    ema: Annotated[bool, Field(strict=True)]
+    ema: Bool
     """Whether the generator is the moving average of its weights, or these themselves."""
 
 
@@ -224,7 +250,7 @@ class SampleParams(Section):
     """Arithmetic of the generator; `bf16` rounds pixels otherwise, by a level or two."""
     files: Literal["none", "png", "zip"]
     """Single images besides the packed array: `png` files in a folder, or in a `zip`."""
-    count: Annotated[Int, Field(ge=100)]
+    count: ImageCount
     """Generated images to evaluate."""
     grid: Annotated[Int, Field(ge=2, le=32)]
     """Rows and columns of the sample grid."""
@@ -238,9 +264,10 @@ class EvaluateParams(Section):
     also watch the training. `inception`: as in published FIDs; `auto` then watches.
     """
     inception_weights: PathText
-    dinov2_weights: PathText
     """File with the weights of pytorch-fid's Inception; data/none takes torch hub's cache, else a download."""
-    judge_epochs: Annotated[Int, Field(ge=1)]
+    dinov2_weights: PathText
+    """File with the weights of DINOv2, as Meta or timm publish them; `dinov2` needs one."""
+    judge_epochs: Annotated[Int, Field(ge=1, le=1000)]
     """Epochs that the judge (the classifier that supplies the features) is trained for."""
     min_judge_accuracy: Annotated[Float, Field(ge=0, le=1)]
     """Held-out accuracy under which the judge's figures are marked as unreliable."""
@@ -248,9 +275,9 @@ class EvaluateParams(Section):
     """k of the k-nearest-neighbour manifold: precision, recall, density, coverage, and which image is valid."""
     bins: Annotated[Int, Field(ge=1, le=1000)]
     """Bins of real features that take the place of classes when images have no labels."""
-    draws: Annotated[Int, Field(ge=1)]
+    draws: Annotated[Int, Field(ge=1, le=1000)]
     """Random draws that the intra-class diversity is averaged over."""
-    subsets: Annotated[Int, Field(ge=2)]
+    subsets: Annotated[Int, Field(ge=2, le=1000)]
     """Random halves of the generated images that the intervals of the headline figures rest on."""
 
 
@@ -261,36 +288,36 @@ class ExploreParams(Section):
     """Images from one latent to the next in a row, and along each side of the plane."""
     neighbours: Annotated[Int, Field(ge=1, le=32)]
     """Nearest training images shown beside each generated one."""
-    pool: Annotated[Int, Field(ge=1)]
+    pool: Annotated[Int, Field(ge=1, le=100_000)]
     """Latents in which the classes are looked for."""
-    average: Annotated[Int, Field(ge=1)]
+    average: Annotated[Int, Field(ge=1, le=10_000)]
     """Latents of a class that its mean is taken of, those that the judge is surest of; 3 in Radford 2015."""
-    stops: Annotated[Int, Field(ge=2)]
+    stops: Annotated[Int, Field(ge=2, le=1000)]
     """Latents that the animated walk passes before it comes back."""
-    frames: Annotated[Int, Field(ge=1)]
+    frames: Annotated[Int, Field(ge=1, le=1000)]
     """Frames from one of them to the next."""
-    frame_ms: Annotated[Int, Field(ge=10)]
+    frame_ms: Annotated[Int, Field(ge=10, le=60_000)]
     """Milliseconds that a frame is shown."""
 
 
 class CompleteParams(Section):
     path: PathText
     """Images to complete: a folder, zip or tar, or a .npy array of prepared ones; data/prepared: held-out ones."""
-    images: Annotated[Int, Field(ge=1)]
+    images: Annotated[Int, Field(ge=1, le=10_000)]
     """Images to complete at most."""
-    masks: list[MaskName]
+    masks: Annotated[list[MaskName], Field(max_length=len(MASKS))]
     """What to hide: `centre`, `random` (80 %), `left`, `grid`, `lowres`; none, and no own ones, turn completion off."""
     own_masks: PathText
     """More masks: a PNG that is white where it hides, or a folder of such; data/none adds none."""
-    candidates: Annotated[Int, Field(ge=1)]
+    candidates: Annotated[Int, Field(ge=1, le=100_000)]
     """Latents drawn, from which the best fitting are where the searches start."""
-    starts: Annotated[Int, Field(ge=1)]
+    starts: Annotated[Int, Field(ge=1, le=1000)]
     """Latents tried for each image, each for a tenth of `steps`; the search goes on from the best."""
-    steps: Annotated[Int, Field(ge=0)]
+    steps: Annotated[Int, Field(ge=0, le=100_000)]
     """Steps of a search."""
-    lr: Annotated[Float, Field(gt=0)]
+    lr: Annotated[Float, Field(gt=0, le=100)]
     """Adam's learning rate in a search, falling to 0."""
-    prior_weight: Annotated[Float, Field(ge=0)]
+    prior_weight: Weight
     """Weight of the prior, how real D finds the image and how likely the latent is, against the L1 to what is known."""
 
 
@@ -307,9 +334,9 @@ class Params(Section):
     """Every random draw comes from this number and the name of what is drawn."""
     lr: Annotated[Float, Field(gt=0, le=1)]
     """Adam's learning rate, of both networks."""
-    batch_size: Annotated[Int, Field(ge=2)]
+    batch_size: Annotated[Int, Field(ge=2, le=65_536)]
     """Images per training step."""
-    steps: Annotated[Int, Field(ge=1)]
+    steps: StepCount
     """Training steps: each updates both networks, once or as `train.d_steps` and `g_steps` say."""
     threads: Annotated[Int, Field(ge=1, le=1024)]
     """Processor threads; pinned because another number of threads rounds differently."""

@@ -4,15 +4,18 @@ import hashlib
 import io
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import xxhash
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import AvifImagePlugin, Image, ImageOps, UnidentifiedImageError
 
 from ganlib.datasets.examples import Example, Rejected, named_as_image
+from ganlib.datasets.limits import MAX_MEMORY, ORIENTED, START_OF_SCAN, bounded_memory, memory_needed
+
+AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # images are decoded side by side, and each thread takes memory
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "TIFF", "WEBP", "JPEG2000", "AVIF")
 """Those that Pillow decodes by itself; for some others it would start a program of the machine."""
@@ -21,9 +24,13 @@ MAX_BYTES = 256 * 2**20
 MIN_SIDE = 4
 """Pixels; less is no picture of anything."""
 SIXTEEN_BITS = 65535
+TOO_MUCH = f"more than {MAX_MEMORY >> 20} MiB of memory"
 MODES = {1: "L", 3: "RGB"}
-ORIENTED = {"exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"}
-"""Where an orientation may be noted, besides a TIFF's own tags."""
+BAND = 2**18
+"""Pixels that are flattened at a time: what that takes on the way is many times as large as they are."""
+MAX_SCANS = 4 * 10**9
+"""Pixels times scans of a JPEG, each of which is decoded in full; ten scans of 50 megapixels are an eighth."""
+MAX_REASON = 200
 
 
 class Preparation(NamedTuple):
@@ -56,7 +63,8 @@ def prepare_example(example: Example, preparation: Preparation) -> Prepared | Re
     """Decode and resize one example; whatever is wrong with its file becomes a reason."""
     try:
         content = read_content(example.content)
-        pixels, aspect = prepare_image(open_image(content), preparation)
+        with bounded_memory(len(content) if isinstance(content, bytes) else 0):
+            pixels, aspect = prepare_image(open_image(content), preparation)
     except Exception as error:  # on damaged files Pillow raises nearly every kind there is
         return rejection(example.name, error)
     packed = content.tobytes() if isinstance(content, Image.Image) else content
@@ -79,9 +87,14 @@ def open_image(content: bytes | Image.Image) -> Image.Image:
     if not content:
         raise UnidentifiedImageError("empty file")
     try:
-        return Image.open(io.BytesIO(content), formats=FORMATS)
+        image = Image.open(io.BytesIO(content), formats=FORMATS)
     except UnidentifiedImageError:  # its own message holds an address in memory
         raise UnidentifiedImageError("not an image that Pillow reads") from None
+    if memory_needed(image, content) > MAX_MEMORY:
+        raise UnusableError(f"{image.width}x{image.height} pixels: decoding takes {TOO_MUCH}")
+    if image.format in ("JPEG", "MPO") and content.count(START_OF_SCAN) * image.width * image.height > MAX_SCANS:
+        raise UnusableError(f"{image.width}x{image.height} pixels in more scans than any picture has")
+    return image
 
 
 def prepare_image(image: Image.Image, preparation: Preparation) -> tuple[bytes, float]:
@@ -96,7 +109,8 @@ def prepare_image(image: Image.Image, preparation: Preparation) -> tuple[bytes, 
         image = ImageOps.exif_transpose(image)
     size, mode, aspect = preparation.image_size, MODES[preparation.channels], image.width / image.height
     if image.mode != mode or "transparency" in image.info:
-        image = flatten(image, preparation.background).convert(mode)
+        image = flatten(image, preparation.background)
+        image = image if image.mode == mode else image.convert(mode)  # apart, so that the first one is freed before
     if image.size != (size, size):
         image = RESIZES[preparation.resize].apply(image, size, preparation.background)
     return image.tobytes(), aspect
@@ -108,20 +122,38 @@ def flatten(image: Image.Image, background: int) -> Image.Image:
         return to_eight_bits(image)
     if not image.has_transparency_data:
         return image
-    canvas = Image.new("RGBA", image.size, (background, background, background, 255))
-    return Image.alpha_composite(canvas, image.convert("RGBA")).convert("RGB")
+    flat = Image.new("RGB", image.size)
+    for box in bands(image):
+        part = image.crop(box).convert("RGBA")
+        canvas = Image.new("RGBA", part.size, (background, background, background, 255))
+        flat.paste(Image.alpha_composite(canvas, part).convert("RGB"), box)
+    return flat
 
 
 def to_eight_bits(image: Image.Image) -> Image.Image:
     """Map integers from 0..65535, and floats from 0..1 or 0..255, to grey 0..255; refuse what lies outside."""
-    values = np.asarray(image).astype(np.float64)
-    if not (np.isfinite(values).all() and values.min() >= 0):
-        raise UnusableError("values that are negative or not finite")
-    float_top = 1 if values.max() <= 1 else 255
+    highest = 0.0
+    for box in bands(image):
+        values = np.asarray(image.crop(box))
+        if not (np.isfinite(values).all() and values.min() >= 0):
+            raise UnusableError("values that are negative or not finite")
+        highest = max(highest, float(values.max()))
+    float_top = 1 if highest <= 1 else 255
     top = float_top if image.mode == "F" else SIXTEEN_BITS
-    if values.max() > top:
+    if highest > top:
         raise UnusableError(f"values above {top}")
-    return Image.fromarray(np.rint(values * (255 / top)).astype(np.uint8))
+    flat = Image.new("L", image.size)
+    for box in bands(image):
+        values = np.asarray(image.crop(box)).astype(np.float64)
+        flat.paste(Image.fromarray(np.rint(values * (255 / top)).astype(np.uint8)), box)
+    return flat
+
+
+def bands(image: Image.Image) -> Iterator[tuple[int, int, int, int]]:
+    """Yield boxes that cover an image from top to bottom."""
+    rows = max(1, BAND // image.width)
+    for top in range(0, image.height, rows):
+        yield 0, top, image.width, min(top + rows, image.height)
 
 
 def crop(image: Image.Image, size: int, background: int) -> Image.Image:
@@ -162,12 +194,14 @@ def rejection(name: str, error: Exception) -> Rejected:
         return Rejected(name, str(error), counts=named_as_image(name))
     if isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
         return Rejected(name, f"decompression bomb: more than {(Image.MAX_IMAGE_PIXELS or 0) // 10**6} megapixels")
+    if isinstance(error, MemoryError):
+        return Rejected(name, f"decoding takes {TOO_MUCH}")
     if isinstance(error, UnusableError):
         return Rejected(name, str(error))
     if isinstance(error, OSError) and error.strerror:
         return Rejected(name, f"cannot be read: {error.strerror}")
     message = re.sub(r" at 0x[0-9a-f]+", "", " ".join(str(error).split())) or type(error).__name__
-    return Rejected(name, f"damaged: {message}")
+    return Rejected(name, f"damaged: {message[:MAX_REASON]}")
 
 
 def prepare_chunk(examples: list[Example | Rejected], preparation: Preparation) -> list[Prepared | Rejected]:

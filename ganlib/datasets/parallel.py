@@ -16,6 +16,8 @@ from ganlib.datasets.examples import Example, Rejected
 CHUNK_IMAGES = 32
 CHUNK_BYTES = 4 * 2**20
 """A chunk that holds file contents is closed at this size."""
+MAX_WAITING = 512 * 2**20
+"""Bytes of contents that wait for a worker."""
 
 Results = list[Prepared | Rejected]
 
@@ -28,16 +30,17 @@ def prepare_all(
     if workers == 1:
         for chunk in chunks(examples):
             yield from prepare_chunk(chunk, preparation)
+            del chunk  # before the next one is read
         return
     with ProcessPoolExecutor(workers, initializer=_serve_parent) as pool:
-        pending: deque[Future[Results]] = deque()
+        pending: deque[tuple[Future[Results], int]] = deque()
         try:
             for chunk in chunks(examples):
-                pending.append(pool.submit(prepare_chunk, chunk, preparation))
-                if len(pending) > 2 * workers:
-                    yield from pending.popleft().result()
+                pending.append((pool.submit(prepare_chunk, chunk, preparation), sum(map(_size, chunk))))
+                while len(pending) > 2 * workers or sum(size for _, size in pending) > MAX_WAITING:
+                    yield from pending.popleft()[0].result()
             while pending:
-                yield from pending.popleft().result()
+                yield from pending.popleft()[0].result()
         except BrokenProcessPool:
             raise UserError("a process that decodes images died: is the memory full?") from None
 
@@ -47,12 +50,16 @@ def chunks(examples: Iterable[Example | Rejected]) -> Iterator[list[Example | Re
     size = 0
     for example in examples:
         chunk.append(example)
-        size += len(example.content) if isinstance(example, Example) and isinstance(example.content, bytes) else 0
+        size += _size(example)
         if len(chunk) == CHUNK_IMAGES or size > CHUNK_BYTES:
             yield chunk
             chunk, size = [], 0
     if chunk:
         yield chunk
+
+
+def _size(example: Example | Rejected) -> int:
+    return len(example.content) if isinstance(example, Example) and isinstance(example.content, bytes) else 0
 
 
 def available_cores() -> int:

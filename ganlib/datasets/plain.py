@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from ganlib.core.errors import UserError
-from ganlib.datasets.decode import Preparation, flatten, open_image, prepare_example, read_content
+from ganlib.datasets.decode import Preparation, flatten, open_image, prepare_example, read_content, rejection
 from ganlib.datasets.examples import Example, Rejected
+from ganlib.datasets.limits import bounded_memory
 from ganlib.datasets.trees import tree_source
 
 GREY_MODES = {"1", "L", "LA"}
@@ -67,11 +67,14 @@ def read_prepared_images(path: Path, preparation: Preparation, limit: int) -> ND
 
 def _decode(example: Example) -> NDArray[np.uint8]:
     try:
-        image = open_image(read_content(example.content))
-        opaque = flatten(image, BACKGROUND)
-        pixels = np.asarray(opaque.convert("L" if {image.mode, opaque.mode} & GREY_MODES else "RGB"))
-    except (Image.DecompressionBombError, ValueError, OSError, SyntaxError) as error:
-        raise UserError(f"{example.name}: not a readable image ({error}): replace or delete it") from None
+        content = read_content(example.content)
+        with bounded_memory(len(content) if isinstance(content, bytes) else 0):
+            image = open_image(content)
+            opaque = flatten(image, BACKGROUND)
+            pixels = np.asarray(opaque.convert("L" if {image.mode, opaque.mode} & GREY_MODES else "RGB"))
+    except Exception as error:  # as in decode
+        reason = rejection(example.name, error).reason
+        raise UserError(f"{example.name}: not a readable image ({reason}): replace or delete it") from None
     return np.atleast_3d(pixels).transpose(2, 0, 1)
 
 
@@ -83,7 +86,7 @@ def _read_array(path: Path) -> NDArray[np.uint8]:
     try:
         loaded = np.load(path)
         array = loaded if path.suffix == ".npy" else loaded[loaded.files[0]]
-    except (ValueError, OSError, EOFError, IndexError, zipfile.BadZipFile) as error:
+    except (ValueError, OSError, EOFError, IndexError, MemoryError, zipfile.BadZipFile) as error:
         raise UserError(f"{path}: not a readable array ({error})") from None
     if array.ndim == 3:
         array = array[:, None]  # grey, (N, H, W)

@@ -3,24 +3,25 @@
 Archives are read in place: no name in them ever reaches the file system.
 """
 
-import lzma
 import os
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from stat import S_ISLNK
 
 from ganlib.core.errors import UserError
-from ganlib.datasets.decode import MAX_BYTES
+from ganlib.datasets.decode import MAX_BYTES, MAX_REASON
 from ganlib.datasets.examples import Example, Rejected, Source, named_as_image
+from ganlib.datasets.unpack import MAX_HEADERS, Allowance, BombError, BoundedReader, open_tar, read_pieces, read_zipped
 
 SPLIT_FOLDERS = {"train", "training", "test", "testing", "val", "valid", "validation"}
 """Folders of splits, which are looked through for the classes: prepare splits by content."""
 SYSTEM_NAMES = {"__MACOSX", "Thumbs.db", "desktop.ini"}
 TOO_LARGE = f"larger than {MAX_BYTES >> 20} MiB"
-BROKEN_ARCHIVE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError)
+
+BLOCKS = 2**14
+"""Bytes that tarfile may read beyond a file."""
 
 Label = Callable[[str], int | None]
 
@@ -35,11 +36,9 @@ def tree_source(path: Path, origin: str | None = None) -> Source:
     try:
         if zipfile.is_zipfile(path):
             return _zip_source(path, origin)
-        if tarfile.is_tarfile(path):
-            return _tar_source(path, origin)
-    except BROKEN_ARCHIVE as error:
+        return _tar_source(path, origin)
+    except Exception as error:  # on damaged archives zipfile and tarfile raise nearly every kind there is
         raise _damaged(origin, error) from None
-    raise UserError(f"{origin}: neither a folder nor a zip or tar archive that can be read")
 
 
 def find_classes(names: Iterable[str]) -> tuple[list[str], Label]:
@@ -114,15 +113,21 @@ def _zip_source(path: Path, origin: str) -> Source:
     class_names, label = find_classes(name for name in names if not _unsafe(name))
 
     def examples() -> Iterator[Example | Rejected]:
-        with zipfile.ZipFile(path) as archive:
-            for member in sorted(archive.infolist(), key=lambda member: member.filename):
-                if not member.is_dir():
-                    yield _read_zip(archive, member, label)
+        allowance = Allowance(path)
+        try:
+            with zipfile.ZipFile(path) as archive:
+                for member in sorted(archive.infolist(), key=lambda member: member.filename):
+                    if not member.is_dir():
+                        yield _read_zip(archive, member, label, allowance)
+        except Exception as error:
+            raise _damaged(origin, error) from None
 
     return Source(origin, [_printable(name) for name in class_names], len(names), examples())
 
 
-def _read_zip(archive: zipfile.ZipFile, member: zipfile.ZipInfo, label: Label) -> Example | Rejected:
+def _read_zip(
+    archive: zipfile.ZipFile, member: zipfile.ZipInfo, label: Label, allowance: Allowance
+) -> Example | Rejected:
     name = _slashed(member.filename)
     if reason := _unsafe(name):
         return Rejected(_printable(name), reason, counts=not _is_system(name))
@@ -131,8 +136,10 @@ def _read_zip(archive: zipfile.ZipFile, member: zipfile.ZipInfo, label: Label) -
     if member.file_size > MAX_BYTES:
         return Rejected(_printable(name), TOO_LARGE)
     try:
-        return Example(_printable(name), label(name), archive.read(member))
-    except (*BROKEN_ARCHIVE, RuntimeError, NotImplementedError) as error:  # encrypted, unknown compression
+        return Example(_printable(name), label(name), read_zipped(archive, member, allowance))
+    except BombError:
+        raise
+    except Exception as error:  # damaged, encrypted, unknown compression
         return Rejected(_printable(name), f"cannot be unpacked: {_flat(error)}")
 
 
@@ -143,28 +150,35 @@ def _tar_source(path: Path, origin: str) -> Source:
 
     def examples() -> Iterator[Example | Rejected]:
         try:
-            with tarfile.open(path) as archive:
-                for member in _files(archive):
-                    yield _read_tar(archive, member, label)
-        except BROKEN_ARCHIVE as error:
+            with open_tar(path) as (archive, reader):
+                for member in _files(archive, reader):
+                    yield _read_tar(archive, member, label, reader)
+        except Exception as error:
             raise _damaged(origin, error) from None
 
     return Source(origin, [_printable(name) for name in class_names], len(names), examples())
 
 
 def _members(path: Path) -> Iterator[tarfile.TarInfo]:
-    with tarfile.open(path) as archive:
-        yield from _files(archive)
+    with open_tar(path) as (archive, reader):
+        yield from _files(archive, reader)
 
 
-def _files(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-    while member := archive.next():
+def _files(archive: tarfile.TarFile, reader: BoundedReader) -> Iterator[tarfile.TarInfo]:
+    while member := _next(archive, reader):
         vars(archive)["members"].clear()  # it would keep all of them in memory
         if not member.isdir():
             yield member
 
 
-def _read_tar(archive: tarfile.TarFile, member: tarfile.TarInfo, label: Label) -> Example | Rejected:
+def _next(archive: tarfile.TarFile, reader: BoundedReader) -> tarfile.TarInfo | None:
+    reader.at_once = MAX_HEADERS
+    return archive.next()
+
+
+def _read_tar(
+    archive: tarfile.TarFile, member: tarfile.TarInfo, label: Label, reader: BoundedReader
+) -> Example | Rejected:
     name = _slashed(member.name)
     if reason := _unsafe(name):
         return Rejected(_printable(name), reason, counts=not _is_system(name))
@@ -172,10 +186,11 @@ def _read_tar(archive: tarfile.TarFile, member: tarfile.TarInfo, label: Label) -
         return Rejected(_printable(name), "a link, not a file")
     if member.size > MAX_BYTES:
         return Rejected(_printable(name), TOO_LARGE)
+    reader.at_once = member.size + BLOCKS
     file = archive.extractfile(member)
     if file is None:
         return Rejected(_printable(name), "not a regular file")
-    return Example(_printable(name), label(name), file.read())
+    return Example(_printable(name), label(name), read_pieces(file, member.size))
 
 
 def _unsafe(name: str) -> str | None:
@@ -198,8 +213,14 @@ def _printable(name: str) -> str:
 
 
 def _damaged(origin: str, error: Exception) -> UserError:
+    if isinstance(error, UserError):
+        return error
+    if isinstance(error, tarfile.ReadError) and not str(error).startswith("unexpected"):
+        return UserError(f"{origin}: neither a folder nor a zip or tar archive that can be read")
+    if isinstance(error, BombError):
+        return UserError(f"{origin}: {error}: if it is no bomb, unpack it and name the folder")
     return UserError(f"{origin}: the archive is damaged or cut off ({_flat(error)}); get it again")
 
 
 def _flat(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    return (" ".join(str(error).split()) or type(error).__name__)[:MAX_REASON]

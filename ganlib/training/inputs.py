@@ -34,7 +34,7 @@ class Inputs:
     """The extractor's features of both splits of real images, in their order; None where they are the judge's own."""
     configs: dict[str, dict[str, Any]]
     """Of each network of the game."""
-    start: Path | None
+    start: Path | None = None
     """Folder of the networks whose weights training starts from."""
     digests: list[Any]
     """Hashes of all that was read."""
