@@ -10,6 +10,7 @@ import typer
 
 from ganlib.core.console import progress, run
 from ganlib.core.distributed import check_alike, from_first, rank
+from ganlib.core.errors import StoppedError
 from ganlib.core.files import sha256_of, whole_folder
 from ganlib.core.launch import joined, launch, must_launch
 from ganlib.core.memory import keep_freed_memory
@@ -124,7 +125,7 @@ def main(
                 report: Any = {"report": show, "warn": say, "checkpoint": save, "stopping": stopping}
                 train(training, game, inputs.data, params, device, watch=watch, **report)
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(what_is_kept(folder)) from None
+            raise StoppedError(what_is_kept(folder)) from None
         if writes:
             protocol = watch.protocol | {
                 "train_precision": precision_of(params.train.precision, device),

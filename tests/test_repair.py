@@ -35,7 +35,7 @@ def test_nothing_is_said_and_nothing_touched_where_all_is_well(here: Path):
     assert result.stdout + result.stderr == "" and run(["git", "status", "--porcelain"], here).stdout == ""
 
 
-@pytest.mark.parametrize("kept", [0, 1, 30, 700, 2000, 2500, 3001])
+@pytest.mark.parametrize("kept", [0, 30, 2000, 3001])
 def test_a_dvc_lock_that_was_cut_off_is_the_committed_one_again(here: Path, kept: int):
     whole = (here / "dvc.lock").read_bytes()
     (here / "dvc.lock").write_bytes(whole[:kept])
@@ -67,7 +67,10 @@ def test_a_list_of_running_commands_that_was_cut_off_is_removed(here: Path):
 
 def test_a_branch_that_an_experiment_left_is_named_with_the_way_back(here: Path):
     experiment = subprocess.Popen(
-        ["dvc", "exp", "run", "-S", "lr=2"], cwd=here, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [Path(sys.executable).with_name("dvc"), "exp", "run", "-S", "lr=2"],
+        cwd=here,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     while not any(child.name() == "sleep" for child in psutil.Process(experiment.pid).children(recursive=True)):
         assert experiment.poll() is None

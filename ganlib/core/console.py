@@ -11,10 +11,12 @@ from typing import Any, TypeVar
 import psutil
 from tqdm import tqdm
 
-from ganlib.core.errors import UserError
+from ganlib.core.errors import StoppedError, UserError
 
 Item = TypeVar("Item")
 
+INTERRUPTED = 130
+"""Exit code of a command that was stopped by a signal."""
 MINUTE = 60
 """Seconds between lines of progress where no terminal shows a bar."""
 QUIET = 10
@@ -26,6 +28,9 @@ def run(command: Callable[[], object]) -> None:
     """Run a command; print user errors without a traceback and exit with 1."""
     try:
         command()
+    except StoppedError as error:
+        print(error, file=sys.stderr)
+        sys.exit(INTERRUPTED)
     except UserError as error:
         _let_the_first_speak()
         print(*(f"error: {line}" for line in str(error).splitlines()), sep="\n", file=sys.stderr)
@@ -38,9 +43,13 @@ def run(command: Callable[[], object]) -> None:
     except OSError as error:
         print(f"error: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
         sys.exit(1)
-    except KeyboardInterrupt as error:
-        print(str(error) or "stopped", file=sys.stderr)
-        sys.exit(130)
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    except SystemExit as ended:
+        if ended.code == INTERRUPTED:  # Typer makes this of Ctrl-C, and says nothing
+            print("stopped", file=sys.stderr)
+        raise
 
 
 def end_with_parent() -> None:

@@ -41,6 +41,8 @@ def checkpoint_folder(folder: Path) -> Iterator[Path]:
         lock.acquire(timeout=0)
     except Timeout:
         raise UserError(f"another training holds {folder}: wait for it, or stop it") from None
+    for left in folder.glob("*.partial.*"):  # by a kill
+        left.unlink()
     try:
         yield folder
     finally:
