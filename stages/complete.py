@@ -66,7 +66,7 @@ def main(
     total = len(masks) * len(pixels) * steps_an_image(settings)
     with whole_folder(out) as folder, progress(total=total, desc="complete", unit="step") as bar:
         for name, mask in masks.items():
-            bar.set_postfix(mask=name)
+            bar.set_postfix(mask=name, refresh=False)
             mask = mask._replace(hidden=mask.hidden.to(device))
             random = random_generator(params.seed, "complete/candidates")
             generated = complete(generator, discriminator, originals, mask, prior, settings, random, bar.update)
