@@ -148,7 +148,8 @@ def train(generator: Any, discriminator: Any, average: Any, steps: Sequence[Sequ
                 loss = loss + how.auxiliary * cross_entropy(guess, one.fake_classes)
             row |= {"g_loss": g_loss, "d_fake_after": logits.sigmoid()}
             descend(g_adam, generator, loss)
-        kept = 2 ** (-how.batch_size / how.ema_halflife) if how.ema_halflife else 0
+        halflife = min(how.ema_halflife, step * how.batch_size / 20)
+        kept = 2 ** (-how.batch_size / halflife) if halflife else 0
         current = generator.state_dict()
         for name, value in average.state_dict().items():
             learned = name in dict(generator.named_parameters())

@@ -22,9 +22,10 @@ def resumable_state(
     One of a shorter or longer training is taken if all its steps are those of this one, so that bytes are too;
     otherwise `warn` is told what differs, and `train.extend` decides.
     """
+    forced = params.train.extend == "always"
     for state in load_checkpoints(folder, params.steps, warn):
         done, steps = state["step"], state["steps"]
-        other, forced = first_other_step(done, steps, game, params, device), params.train.extend == "always"
+        other = first_other_step(done, steps, game, params, device)
         if other is None and (forced or not state["continued"]):
             return state | {"steps": params.steps}
         differs = f"step {other} of its {steps}" if other else f"what it went on with after {state['continued'][-1]}"
