@@ -23,7 +23,7 @@ from ganlib.networks.sync_norm import synchronise
 from ganlib.training.game import build_players
 from ganlib.training.loop import own_part
 from tests.conftest import ROOT, edit_params
-from tests.test_resume import TRAIN, finish, hashes, prepared, start, wait_for_checkpoint  # noqa: F401
+from tests.test_resume import TRAIN, finish, hashes, prepared, start, template, wait_for_checkpoint  # noqa: F401
 from tests.test_training import CPU, settings
 
 VARIANTS = [
@@ -113,7 +113,8 @@ def ranks_of(launcher: "subprocess.Popen[str]") -> list[int]:
 def test_a_killed_process_ends_the_others_and_the_same_command_goes_on(prepared: Path):  # noqa: F811
     params = prepared / "params.yaml"
     params.write_text(edit_params(params.read_text(), {"train.distributed": "2", "steps": "60"}))
-    finish(prepared, "whole")
+    shutil.rmtree(prepared / "whole")
+    finish(prepared, "whole", "others")
     launcher = start(prepared, "resumed")
     wait_for_checkpoint(prepared, launcher, 14)
     os.kill(ranks_of(launcher)[-1], signal.SIGKILL)

@@ -22,6 +22,7 @@ from ruamel.yaml import YAML
 from ganlib.core.errors import UserError
 from ganlib.core.files import read_json, write_json
 from ganlib.core.weights import save_network
+from ganlib.evaluation.table import headline_of
 from ganlib.looking.generation import asked_classes, named_pictures
 from ganlib.networks.families import build_generator, generator_config, load_generator, network_configs
 from ganlib.report.hub import write_hub
@@ -420,7 +421,8 @@ def hub_inputs(folder: Path) -> None:
     card = model_card(read_json(folder / "model/generator.json"), PUBLISHED, TRAINED)
     (folder / "model/README.md").write_text(card, encoding="utf-8")
     (folder / "metrics").mkdir()
-    write_json(folder / "metrics/evaluate.json", figures())
+    write_json(folder / "metrics/evaluate.json", headline_of(figures(), "domain_"))
+    write_json(folder / "metrics/details.json", figures())
     picture(0).save(folder / "metrics/grid.png")
 
 
@@ -441,7 +443,8 @@ def test_a_folder_to_share_has_the_model_its_figures_their_protocol_and_the_grid
 
 
 @pytest.mark.parametrize(
-    "absent", ["model/README.md", "model/published.json", "metrics/evaluate.json", "metrics/grid.png"]
+    "absent",
+    ["model/README.md", "model/published.json", "metrics/evaluate.json", "metrics/details.json", "metrics/grid.png"],
 )
 def test_figures_of_another_model_and_missing_files_are_not_shared(model: Path, absent: str):
     hub_inputs(model.parent)
@@ -449,7 +452,7 @@ def test_figures_of_another_model_and_missing_files_are_not_shared(model: Path, 
     with pytest.raises(UserError, match=rf"{absent} is missing: dvc repro makes it"):
         write_hub(model, model.parent / "metrics", Path("hub"))
     (model.parent / "aside").rename(model.parent / absent)
-    write_json(model.parent / "metrics/evaluate.json", figures() | {"published_step": 300})
+    write_json(model.parent / "metrics/details.json", figures() | {"published_step": 300})
     with pytest.raises(UserError, match=r"has published_step = 300, the model 400: dvc repro evaluate"):
         write_hub(model, model.parent / "metrics", Path("hub"))
     assert not Path("hub").exists()

@@ -13,6 +13,8 @@ from PIL import Image
 
 from ganlib.core.files import write_table
 from ganlib.core.params import load_params
+from ganlib.evaluation.table import headline_of
+from ganlib.report import charts
 from ganlib.report.page import page_sections
 from ganlib.report.parts import render
 from tests.conftest import edit_params, small_params
@@ -117,7 +119,8 @@ def write_run(folder: Path, side: int = 16, channels: int = 3) -> None:
     }
     for name, table in tables.items():
         write_table(folder / f"metrics/{name}.csv", table)
-    (folder / "metrics/evaluate.json").write_text(json.dumps(figures()))
+    (folder / "metrics/evaluate.json").write_text(json.dumps(headline_of(figures(), "domain_")))
+    (folder / "metrics/details.json").write_text(json.dumps(figures()))
     shapes = {
         "interpolation": (3, 6),
         "plane": (4, 4),
@@ -306,3 +309,20 @@ def test_alarms_are_listed_with_advice_in_both_forms(run: Path):
 def test_the_page_stays_small_at_the_default_size_of_images(tmp_path: Path):
     write_run(tmp_path, side=32, channels=1)
     assert len(build(tmp_path)[0].encode()) < 5_000_000
+
+
+@pytest.mark.parametrize("count", [10, 1201, 100_000])
+def test_long_curves_are_thinned_to_their_extremes(count: int):
+    random = np.random.default_rng(0)
+    curve = pd.DataFrame({"step": np.arange(count), "one": random.normal(size=count), "two": np.nan})
+    curve.loc[count // 3, "one"], curve.loc[count // 2, "one"] = 99, -99
+    long = charts.series(curve, {"one": "one", "two": "two"})
+    drawn = charts.thinned(pd.concat([long[: len(long) // 2], long[len(long) // 2 :]]))
+    kept = drawn[drawn["series"] == "one"]
+    assert len(drawn) <= 1200 and kept["step"].is_monotonic_increasing
+    assert dict(zip(kept["value"], kept["step"], strict=True)) | {99: count // 3, -99: count // 2} == dict(
+        zip(kept["value"], kept["step"], strict=True)
+    )
+    merged = kept.merge(curve, on="step")
+    assert (merged["value"] == merged["one"]).all() and set(drawn["series"]) == {"one", "two"}
+    assert "<svg" in charts.curves(long, "value", "a long curve", best=("one", count - 1))

@@ -44,7 +44,9 @@ def curves(
     `best` names a series and the step at which its value is marked. Values that are not finite leave a gap.
     """
     names = list(dict.fromkeys(long["series"]))
-    long = thinned(long.replace([float("inf"), float("-inf")], float("nan")))
+    long = long.replace([float("inf"), float("-inf")], float("nan"))
+    chosen = long.loc[(long["series"] == best[0]) & (long["step"] == best[1])] if best else None
+    long = thinned(long)
     steps = long["step"].to_numpy(float)
     scale, axis = _scales(long["value"].to_numpy(float), domain, log)
     step = alt.X("step:Q", title="step", axis=alt.Axis(tickCount=5, grid=False, labelExpr="format(datum.value, '~s')"))
@@ -58,7 +60,6 @@ def curves(
     if alarms is not None and len(alarms):
         chart += _rules(alarms, steps.min(), steps.max())
     if best:
-        chosen = long.loc[(long["series"] == best[0]) & (long["step"] == best[1])]
         ring = alt.Chart(chosen).encode(x=step, y=value)
         chart += ring.mark_point(size=110, stroke=INK, strokeWidth=1.5)
         right = best[1] > np.median(steps)
@@ -69,15 +70,19 @@ def curves(
 
 
 def thinned(long: pd.DataFrame) -> pd.DataFrame:
-    """Return at most 1,200 rows, in each series the lowest and the highest of each stretch of steps among them.
+    """Return at most 1,200 rows, of each series the lowest and the highest of each stretch of its steps.
 
     A chart shows no more, and Altair takes no more than 5,000.
     """
-    most = POINTS // long["series"].nunique()
-    place = long.groupby("series").cumcount() * most // 2 // long.groupby("series")["step"].transform("size")
-    stretches = long["value"].groupby([long["series"], place])
-    kept = pd.concat([stretches.idxmin(), stretches.idxmax()]).dropna()
-    return long if len(long) <= POINTS else long.loc[sorted(set(kept))]
+    if len(long) <= POINTS:
+        return long
+    long = long.reset_index(drop=True)
+    series = long.groupby("series")
+    place = series.cumcount() * (POINTS // 2 // series.ngroups) // series["step"].transform("size")
+    ordered = long.assign(place=place).sort_values("value", kind="stable")
+    lowest = ordered.groupby(["series", "place"]).head(1)  # a gap only where there is nothing else
+    highest = ordered.dropna(subset="value").groupby(["series", "place"]).tail(1)
+    return long.loc[sorted({*lowest.index, *highest.index})]
 
 
 def series(table: pd.DataFrame, columns: dict[str, str]) -> pd.DataFrame:
