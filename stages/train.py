@@ -134,7 +134,7 @@ def main(
             }
             with whole_folder(out) as results:
                 save_results(results, training, inputs.configs, protocol)
-            live.write(training, ended="ended")
+            live.write(training, ended=True)
             keep_last(folder)
 
 

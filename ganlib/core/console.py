@@ -5,15 +5,13 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any
 
 import psutil
 from tqdm import tqdm
 
 from ganlib.core.errors import StoppedError, UserError
-
-Item = TypeVar("Item")
 
 INTERRUPTED = 130
 """Exit code of a command that was stopped by a signal."""
@@ -65,7 +63,7 @@ def end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def progress(iterable: Iterable[Item] | None = None, **settings: Any) -> "tqdm[Item]":
+def progress(iterable: Any = None, **settings: Any) -> "tqdm[Any]":
     """Return tqdm's bar on stderr; without a terminal it is a line a minute, and none before the first is over."""
     if sys.stderr.isatty():
         return tqdm(iterable, file=sys.stderr, **settings)

@@ -9,7 +9,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.events import AliasEvent, CollectionEndEvent, Event, NodeEvent, ScalarEvent
+from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, Event, ScalarEvent
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from ganlib.core.errors import UserError
@@ -76,7 +76,7 @@ def _check_events(path: Path, events: Iterable[Event]) -> None:
                     f"{place}: *{shortened(event.anchor)} repeats nothing that ends before it: write it out"
                 )
             total += sizes[event.anchor]
-        elif isinstance(event, NodeEvent):
+        elif isinstance(event, (ScalarEvent, CollectionStartEvent)):
             total += 1
             if event.anchor in sizes:
                 raise UserError(f"{place}: anchor &{shortened(event.anchor)} is there twice: rename one")

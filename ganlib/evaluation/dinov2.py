@@ -53,7 +53,7 @@ def load_dinov2(path: Path) -> "VisionTransformer":
         safe = path.suffix == ".safetensors"
         state: Any = load_file(path) if safe else torch.load(path, map_location="cpu", weights_only=True)
         name = NAMES[state["cls_token"].shape[-1]]
-        network = timm.create_model(name, num_classes=0, img_size=INPUT_SIZE)
+        network: Any = timm.create_model(name, num_classes=0, img_size=INPUT_SIZE)
         network.load_state_dict(checkpoint_filter_fn(state, network))
     except Exception as error:  # torch.load raises whatever the bytes lead to
         reason = (str(error) or type(error).__name__).splitlines()[0][:100]

@@ -65,9 +65,9 @@ def train(
         if logs or last:
             row = {"step": step, "epoch": training.draws.epochs(), **row_of(game.measure(result), players, game)}
             training.closing = None if logs else row
-        if logs:
-            training.history.append(row)
-            raise_alarms(training, LOG_ALARMS, game, params, warn)
+            if logs:
+                training.history.append(row)
+                raise_alarms(training, LOG_ALARMS, game, params, warn)
         if evaluates and not training.active.get("not_finite"):  # absent after a return to the best weights
             judge_average(training, watch)
             raise_alarms(training, EVALUATION_ALARMS, game, params, warn)

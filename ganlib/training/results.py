@@ -58,7 +58,9 @@ def training_figures(training: Training) -> dict[str, Any]:
     final, distance = training.evaluations[-1], chooses_best(training.evaluations[-1])
     best = best_evaluation(training.evaluations)
     names = "step", distance, "diversity_score", "valid"
-    figures = {f"{end}_{name}": row[name] for end, row in (("best", best), ("final", final)) for name in names}
+    figures: dict[str, Any] = {
+        f"{end}_{name}": row[name] for end, row in (("best", best), ("final", final)) for name in names
+    }
     if best[distance] > 0:
         figures["final_over_best"] = final[distance] / best[distance]
     figures |= {"alarms": len(training.alarms), "restored": training.restored}
