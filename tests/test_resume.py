@@ -204,7 +204,7 @@ def test_more_steps_go_on_with_the_bytes_of_one_long_run(prepared: Path):
 def test_a_schedule_that_differs_is_told_and_starts_anew_unless_asked(prepared: Path):
     change(prepared, steps="64")
     finish(prepared, "short")
-    change(prepared, steps="120")
+    change(prepared, steps="120", train__extend="exact")
     said = finish(prepared, "exact")
     assert "step 64 is kept, but step 34 of its 64 had another learning rate" in said and "resumed" not in said
     assert "to go on from it set train.extend to always" in said

@@ -228,8 +228,8 @@ class TrainParams(Section):
     """Steps between two evaluations of the moving average by the judge, from which the best weights are chosen."""
     evaluate_count: ImageCount
     """Images generated for each of them; with fewer than 100 a class, their diversity is noise."""
-    extend: Literal["exact", "always"]
-    """When more steps go on from a finished training: where that gives the bytes of one long run, or always."""
+    extend: Literal["always", "exact"]
+    """When more steps go on from a finished training: always, or where that gives the bytes of one long run."""
     start: PathText
     """Folder of a published model whose weights training starts from."""
     on_collapse: Literal["warn", "stop", "restore_best"]
