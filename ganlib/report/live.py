@@ -33,16 +33,17 @@ class Live:
 
     def __init__(self, folder: Path, steps: int, watch: Watch):
         self.folder, self.steps, self.watch = folder, steps, watch
-        self.due, self.evaluations = 0.0, 0
+        self.due, self.affordable, self.evaluations = 0.0, 0.0, 0
 
     def show(self, training: Training) -> None:
-        """Write the page if it is due: 15 seconds after the last, later where one takes long, at each evaluation."""
-        start = time.monotonic()
-        if start < self.due and len(training.evaluations) == self.evaluations:
+        """Write the page if it is due: after 15 seconds, or an evaluation, and never so often that it costs much."""
+        start, evaluated = time.monotonic(), len(training.evaluations) > self.evaluations
+        if start < self.affordable or (start < self.due and not evaluated):
             return
         self.write(training)
         took = time.monotonic() - start
-        self.due, self.evaluations = start + max(SECONDS, took / SHARE), len(training.evaluations)
+        self.due, self.affordable = start + SECONDS, start + took / SHARE
+        self.evaluations = len(training.evaluations)
 
     def write(self, training: Training, ended: bool = False) -> None:
         """Write index.html, grid.png and the curves as CSV, each whole or not at all."""
