@@ -66,7 +66,8 @@ def change(folder: Path, **changes: str) -> None:
 
 
 def wait_for_checkpoint(folder: Path, process: "subprocess.Popen[str]", step: int) -> None:
-    while not any(path.name >= f"step-{step:09d}" for path in folder.glob("checkpoints/*/step-*.pt")):
+    wanted = f"step-{step:09d}.pt"
+    while not any(checkpoints_in(key)[-1:] >= [key / wanted] for key in folder.glob("checkpoints/*")):
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.01)
 
