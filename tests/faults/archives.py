@@ -18,8 +18,8 @@ from ganlib.core.console import run
 from ganlib.datasets.pack import pack
 from ganlib.datasets.trees import tree_source
 from tests.faults.child import in_child
-from tests.faults.images import BOMBS, _judge, damaged, png_of_zeros
-from tests.faults.rounds import Outcome, Round
+from tests.faults.images import _judge, damaged, png_of_zeros
+from tests.faults.rounds import Outcome, Round, damaged_and_bombs
 from tests.pictures import PREPARATION, pets
 
 ZIPS = {
@@ -149,15 +149,7 @@ BOMB_KINDS: dict[str, Callable[[], bytes]] = {
 
 
 def rounds(seed: int, count: int) -> Iterator[Round]:
-    for number in range(count):
-        random_ = random.Random(f"{seed}/{number}")
-        if number % BOMBS == BOMBS - 1:
-            name = list(BOMB_KINDS)[(number // BOMBS + seed) % len(BOMB_KINDS)]
-            yield Round(f"bomb {name}: whole", partial(_bomb, name))
-        else:
-            name = random_.choice(list(whole()))
-            content = _damaged(name, random_)
-            yield Round(f"{name}: {len(content)} bytes", partial(_damage, content))
+    return damaged_and_bombs(seed, count, list(whole()), _damaged, _damage, BOMB_KINDS, _bomb)
 
 
 def _damaged(name: str, random_: random.Random) -> bytes:

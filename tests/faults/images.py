@@ -13,14 +13,12 @@ import ganlib.datasets.sources  # noqa: F401 - a worker holds what this imports
 from ganlib.datasets.decode import prepare_chunk
 from ganlib.datasets.examples import Example, Rejected
 from tests.faults.child import CRASHED, in_child
-from tests.faults.rounds import Outcome, Round
+from tests.faults.rounds import Outcome, Round, damaged_and_bombs
 from tests.pictures import PREPARATION, encoded, picture, png_header
 
 MIB = 1024
 """Most that a worker may hold, with all that it has imported."""
 SECONDS = 30
-BOMBS = 20
-"""Rounds of which one is a bomb; the others are damaged pictures."""
 SIDE = 9400
 """Of a square of 88 megapixels, the most that Pillow opens."""
 
@@ -186,16 +184,9 @@ BOMB_KINDS: dict[str, Callable[[], bytes]] = {
 
 
 def rounds(seed: int, count: int) -> Iterator[Round]:
-    for number in range(count):
-        random_ = random.Random(f"{seed}/{number}")
-        if number % BOMBS == BOMBS - 1:
-            # In turn, so that a short form differs from seed to seed and a long one has them all.
-            name = list(BOMB_KINDS)[(number // BOMBS + seed) % len(BOMB_KINDS)]
-            yield Round(f"bomb {name}: whole", partial(_bomb, name))
-        else:
-            name = random_.choice(list(whole()))
-            content = damaged(whole()[name], random_)
-            yield Round(f"{name}: {len(content)} bytes", partial(_damage, content))
+    return damaged_and_bombs(
+        seed, count, list(whole()), lambda name, random_: damaged(whole()[name], random_), _damage, BOMB_KINDS, _bomb
+    )
 
 
 def _bomb(name: str, folder: Path) -> Outcome:
