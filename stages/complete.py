@@ -15,7 +15,7 @@ from ganlib.core.memory import keep_freed_memory
 from ganlib.core.packed import read_meta, read_split
 from ganlib.core.params import given_path, load_params
 from ganlib.core.seeding import pin_arithmetic, random_generator, resolve_device
-from ganlib.datasets.decode import Preparation
+from ganlib.datasets.decode import Preparation, Ranges
 from ganlib.datasets.plain import read_prepared_images
 from ganlib.functional.losses import LOSSES
 from ganlib.looking.completion import compare_completions, complete, completion_figures, steps_an_image
@@ -47,6 +47,9 @@ def main(
     device = resolve_device(params.device)
     meta, train = read_meta(prepared), read_split(prepared, "train").images
     preparation = Preparation(meta["image_size"], meta["channels"], params.data.resize, params.data.background)
+    preparation = preparation._replace(
+        ranges=Ranges(**{kind: tuple(between) for kind, between in meta["deep"].items()})
+    )
     own = Path(settings.path).resolve() != prepared.resolve()
     masks = {
         name: make_mask(name, meta["image_size"], random_generator(params.seed, f"complete/mask/{name}"))

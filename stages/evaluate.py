@@ -12,7 +12,8 @@ from ganlib.core.files import read_json, read_table, rounded, whole_file, write_
 from ganlib.core.launch import joined, launch, must_launch, processes_here
 from ganlib.core.params import load_params
 from ganlib.core.seeding import pin_arithmetic, random_generator, resolve_device
-from ganlib.datasets.plain import read_images
+from ganlib.datasets.decode import RESIZES
+from ganlib.datasets.plain import in_same_colours, read_images
 from ganlib.evaluation.extractors import (
     check_images,
     check_protocol,
@@ -125,6 +126,9 @@ def folders(
     bins: Annotated[int, typer.Option(min=1, help="Bins of real features, where no judge names classes.")] = 10,
     draws: Annotated[int, typer.Option(min=1, help="Draws of the intra-class diversity.")] = 5,
     subsets: Annotated[int, typer.Option(min=2, help="Random halves that the intervals rest on.")] = 20,
+    image_size: Annotated[
+        int | None, typer.Option(min=8, help="Resize the shorter side of every image to it, and cut the centre out.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Where random draws come from.")] = 1,
     threads: Annotated[int, typer.Option(min=1, help="Processor threads.")] = 2,
     device: Annotated[
@@ -134,7 +138,7 @@ def folders(
     """Compare any two sets of images; print a figure a line."""
     pin_arithmetic(threads)
     where = resolve_device(device)
-    real_images, fake_images = read_images(real), read_images(fake)
+    real_images, fake_images = in_same_colours(read_images(real, image_size), read_images(fake, image_size))
     check_images(real_images, str(real))
     check_images(fake_images, str(fake))
     check_same_shape(real_images, fake_images, f"{real} and {fake}")
@@ -159,6 +163,7 @@ def folders(
         "protocol_heldout": "a random half of the reference",
         "protocol_neighbours": neighbours,
         "protocol_reference": len(real_images),
+        "protocol_resize": RESIZES["crop"].protocol if image_size else "none",
     }
     print(
         *(f"{name}: {value}" for name, value in sorted((rounded(figures) | notes_on(protocol) | protocol).items())),

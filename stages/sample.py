@@ -45,7 +45,7 @@ def main(
         check_count(params.sample.count, len(generator.class_names))
         random = random_generator(params.seed, "sample/labels")
         labels = draw_classes(params.sample.count, generator.class_counts, random)
-        grid_labels = grid_classes(columns, columns, len(generator.class_names))
+        grid_labels = grid_classes(columns, columns, generator.class_counts)
     grid_latents, latents = draw(columns**2, "grid"), draw(params.sample.count, "images")
     with joined(processes, device) as own_device:
         prepare_arithmetic(params.sample.precision, own_device, "sample.precision")

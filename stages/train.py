@@ -1,14 +1,14 @@
 """Train the GAN."""
 
 import os
-import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
+import torch
 import typer
 
-from ganlib.core.console import progress, run
+from ganlib.core.console import run
 from ganlib.core.distributed import check_alike, from_first, rank
 from ganlib.core.errors import StoppedError
 from ganlib.core.files import sha256_of, whole_folder
@@ -20,17 +20,16 @@ from ganlib.core.schema import ModelParams, Params, TrainParams
 from ganlib.core.seeding import pin_arithmetic, resolve_device, seeded_weights
 from ganlib.networks.families import FAMILIES
 from ganlib.networks.sync_norm import synchronise
-from ganlib.report.live import Live
+from ganlib.report.live import Reporter
 from ganlib.training.checkpoint import (
     checkpoint_folder,
     checkpoint_key,
     describe_run,
     keep_last,
-    save_checkpoint,
     what_is_kept,
 )
-from ganlib.training.game import build_players, game_of
-from ganlib.training.inputs import load_inputs, load_start
+from ganlib.training.game import Game, build_players, game_of
+from ganlib.training.inputs import Inputs, load_inputs, load_start
 from ganlib.training.loop import train
 from ganlib.training.results import save_results
 from ganlib.training.resume import resumable_state, stop_asked
@@ -81,52 +80,23 @@ def main(
         data = inputs.digests, sha256_of(Path(__file__))
         key = checkpoint_key(params.model_dump(include=DEPENDS_ON | own_params(params)), device.type, data)
         check_alike(key)
-        with seeded_weights(params.seed, "train/weights"):
-            networks = {name: synchronise(build(**inputs.configs[name])) for name, build in game.BUILDERS.items()}
-        if inputs.start:
-            load_start(inputs.start, networks)
-        players = build_players(networks, game, params.lr, params.train.betas, device)
-        training = start_training(players, len(inputs.data["images"]), params)
+        training = training_of(inputs, game, params, device)
         watch = build_watch(inputs, params, device)
-        writes = rank() == 0
         folder = Path(os.environ.get("GAN_CHECKPOINTS", checkpoints)) / key
-        if writes:
+        if rank() == 0:
             stack.enter_context(checkpoint_folder(folder))
             describe_run(folder, params, inputs.configs)
-        bar = stack.enter_context(progress(total=params.steps, desc="train", unit="step", disable=not writes))
-
-        def say(message: str) -> None:
-            if writes:
-                bar.write(message, file=sys.stderr)
-
-        if watch.memory_absent:
-            say(f"Whether D memorises is not measured: {watch.memory_absent}")
-        if state := from_first(lambda: resumable_state(folder, game, params, device, say)):
+        reporter = stack.enter_context(Reporter(folder, params.steps, watch))
+        if state := from_first(lambda: resumable_state(folder, game, params, device, reporter.say)):
             training.restore(state)
-            bar.update(training.step)
-            bar.unpause()
-            say(f"resumed at step {training.step}")
-        live = Live(folder / "live", params.steps, watch)
-        say(f"How it goes: {folder / 'live' / 'index.html'}")
-
-        def show(training: Training) -> None:
-            row = training.history[-1]
-            bar.set_postfix({name: row[name] for name in ("epoch", "d_loss", "g_loss")}, refresh=False)
-            bar.update(int(row["step"]) - bar.n)
-            if writes:
-                live.show(training)
-
-        def save(training: Training) -> None:
-            if writes:
-                save_checkpoint(folder, training.step, training.state())
-
+        reporter.start(training)
         try:
             with stop_asked(params.train.distributed) as stopping:
-                report: Any = {"report": show, "warn": say, "checkpoint": save, "stopping": stopping}
-                train(training, game, inputs.data, params, device, watch=watch, **report)
+                told: Any = {"report": reporter.show, "warn": reporter.say, "checkpoint": reporter.save}
+                train(training, game, inputs.data, params, device, watch=watch, stopping=stopping, **told)
         except KeyboardInterrupt:
             raise StoppedError(what_is_kept(folder)) from None
-        if writes:
+        if rank() == 0:
             protocol = watch.protocol | {
                 "train_precision": precision_of(params.train.precision, device),
                 "train_undecided": game.limits(params).undecided,
@@ -134,8 +104,18 @@ def main(
             }
             with whole_folder(out) as results:
                 save_results(results, training, inputs.configs, protocol)
-            live.write(training, ended=True)
+            reporter.end(training)
             keep_last(folder)
+
+
+def training_of(inputs: Inputs, game: Game, params: Params, device: torch.device) -> Training:
+    """Build the game's networks, load those that training starts from, and return a training at step 0."""
+    with seeded_weights(params.seed, "train/weights"):
+        networks = {name: synchronise(build(**inputs.configs[name])) for name, build in game.BUILDERS.items()}
+    if inputs.start:
+        load_start(inputs.start, networks)
+    players = build_players(networks, game, params.lr, params.train.betas, device)
+    return start_training(players, len(inputs.data["images"]), params)
 
 
 if __name__ == "__main__":

@@ -1,18 +1,25 @@
 """One image: every mode, every fit, and what is wrong with those that cannot be taken."""
 
+import contextlib
 import io
 import os
+import struct
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
+from ganlib.core.errors import UserError
+from ganlib.core.packed import SPLITS, read_meta, read_split
 from ganlib.core.schema import DataParams
 from ganlib.datasets.decode import MAX_BYTES, RESIZES, Preparation, UnusableError, prepare_chunk, prepare_example
 from ganlib.datasets.examples import Example, Rejected
-from tests.pictures import PREPARATION, encoded, picture, png_header, prepared
+from stages import prepare
+from tests.conftest import edit_params, small_params
+from tests.pictures import PREPARATION, encoded, picture, png_header, prepared, tree
 
 PNG = encoded(picture(0))
 JPEG = encoded(picture(0, (64, 64)), "JPEG")
@@ -28,27 +35,138 @@ def test_every_mode_becomes_grey_or_colour(mode: str, channels: int):
     assert array.shape == (channels, 8, 8) and array.std() > 0
 
 
+DEEP = [
+    ([0, 65535], np.uint16, (0, 65535)),
+    ([0, 40000], np.uint16, (0, 65535)),
+    ([0, 4095], np.uint16, (0, 4095)),
+    ([5, 900], np.uint16, (0, 1023)),
+    ([0, 16000], np.uint16, (0, 16383)),
+    ([0, 255], np.int32, (0, 255)),
+    ([0, 65535], np.int32, (0, 65535)),
+    ([0.0, 1.0], np.float32, (0, 1)),
+    ([-0.02, 1.02], np.float32, (0, 1)),
+    ([0.1, 0.4], np.float32, (0, 1)),
+    ([-1.0, 1.01], np.float32, (-1, 1)),
+    ([0.0, 255.0], np.float32, (0, 255)),
+    ([-3.0, 261.0], np.float32, (0, 255)),
+]
+"""The extreme values of a set, and which of them are black and white."""
+
+
+def deep_files(values: list[float], dtype: type) -> dict[str, bytes]:
+    """Return TIFFs, no two alike, of which only the last goes from end to end."""
+    low, high = values
+    ramps = [np.linspace(low, low + (high - low) * share, 100).reshape(10, 10) for share in np.linspace(0.2, 1, 12)]
+    return {
+        f"{number:02}.tif": encoded(Image.fromarray(ramp.astype(dtype)), "TIFF") for number, ramp in enumerate(ramps)
+    }
+
+
+@pytest.mark.parametrize(("values", "dtype", "between"), DEEP)
+def test_what_is_white_in_deep_images_is_decided_for_the_set(
+    tmp_path: Path, values: list[float], dtype: type, between: tuple[float, float]
+):
+    files = deep_files(values, dtype)
+    tree(files, tmp_path / "deep")
+    prepare_here(tmp_path, {"data.path": "deep", "data.image_size": "10"})
+    meta = read_meta(tmp_path / "data/prepared")
+    assert list(meta["deep"].values()) == [list(between)]
+    made = {image.tobytes() for name in SPLITS for image in read_split(tmp_path / "data/prepared", name).images}
+    black, white = between
+    wanted = [np.asarray(Image.open(io.BytesIO(content))).astype(float) for content in files.values()]
+    greys = [np.rint((image - black) * 255 / (white - black)).clip(0, 255).astype(np.uint8) for image in wanted]
+    assert made == {grey.tobytes() for grey in greys}
+
+
 @pytest.mark.parametrize(
-    ("values", "dtype", "grey"),
+    ("values", "dtype", "words"),
     [
-        (65535, np.uint16, 255),
-        (32768, np.uint16, 128),
-        (0, np.uint16, 0),
-        (65535, np.int32, 255),
-        (0.5, np.float32, 128),
-        (1.0, np.float32, 255),
-        (200.0, np.float32, 200),
+        ([0, 70000], np.int32, "integers from 0 to 70000"),
+        ([-300, 2000], np.int32, "integers from -300 to 2000"),
+        ([0.0, 12.5], np.float32, "floats from 0 to 12.5"),
+        ([-200.0, 200.0], np.float32, "floats from -200 to 200"),
     ],
 )
-def test_deep_images_are_scaled_by_their_range(values: float, dtype: type, grey: int):
-    array = prepared(Image.fromarray(np.full((9, 9), values, dtype)))
-    assert (array == grey).all()
+def test_what_is_white_is_asked_for_where_nobody_can_tell(tmp_path: Path, values: list[float], dtype: type, words: str):
+    tree(deep_files(values, dtype), tmp_path / "deep")
+    with pytest.raises(UserError, match=rf"data\.path = deep: {words}: set data\.deep_range"):
+        prepare_here(tmp_path, {"data.path": "deep"})
+    prepare_here(tmp_path, {"data.path": "deep", "data.deep_range": f"[{values[0]}, {values[1]}]"})
+    images = read_split(tmp_path / "data/prepared", "train").images
+    heldout = read_split(tmp_path / "data/prepared", "heldout").images
+    assert max(images.max(), heldout.max()) == 255 and min(images.min(), heldout.min()) == 0
 
 
-@pytest.mark.parametrize("values", [-1.0, 300.0, float("nan"), float("inf")])
-def test_floats_outside_every_known_range_are_refused(values: float):
+def prepare_here(folder: Path, changes: dict[str, str]) -> None:
+    """Run the stage in a folder, in this process."""
+    changes = {"data.dataset": "folder", "data.heldout": "0.4"} | changes
+    (folder / "params.yaml").write_text(edit_params(small_params(), changes))
+    with contextlib.chdir(folder):
+        prepare.main(Path("data/prepared"), Path("metrics.json"), Path("data/raw"))
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_floats_that_are_not_finite_are_refused(bad: float):
     with pytest.raises(UnusableError, match="values"):
-        prepared(Image.fromarray(np.full((9, 9), values, np.float32)))
+        prepared(Image.fromarray(np.full((9, 9), bad, np.float32)))
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+def test_a_tiff_of_which_white_is_zero_is_inverted(dtype: type):
+    ramp = np.linspace(0, 65535 if dtype == np.uint16 else 1, 64).reshape(8, 8).astype(dtype)
+    ifd = TiffImagePlugin.ImageFileDirectory_v2()
+    ifd[262] = 0
+    white_is_zero = encoded(Image.fromarray(ramp), "TIFF", tiffinfo=ifd)
+    black_is_zero = encoded(Image.fromarray(ramp), "TIFF")
+    both = [prepared(Image.open(io.BytesIO(content)))[0] for content in (black_is_zero, white_is_zero)]
+    assert (both[0].astype(int) + both[1] == 255).all() and both[0].std() > 50
+
+
+def test_the_transparent_grey_of_a_deep_png_is_laid_over_the_background():
+    values = np.full((8, 8), 30000, np.uint16)
+    values[:4] = 100
+    content = encoded(Image.fromarray(values), transparency=100)
+    with Image.open(io.BytesIO(content)) as image:
+        assert image.mode == "I;16" and image.info["transparency"] == 100
+        array = prepared(image, PREPARATION._replace(background=77))[0]
+    assert (array[:4] == 77).all() and (array[4:] == round(30000 / 257)).all()
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        chunk(b"zTXt", b"notes\0\0" + zlib.compress(b"x" * (3 * 2**20))),
+        chunk(b"iTXt", b"xmp\0\1\0\0\0" + zlib.compress(b"<x/>" * 2**19)),
+        chunk(b"iCCP", b"profile\0\0" + zlib.compress(bytes(2 * 2**20))),
+        chunk(b"tEXt", b"notes\0" + b"x" * (2 * 2**20)),
+        chunk(b"eXIf", b"nonsense"),
+        chunk(b"eXIf", b"II*\0\xff\xff\xff\xff"),
+        chunk(b"eXIf", b""),
+        chunk(b"tEXt", b"Raw profile type exif\0not hexadecimal"),
+    ],
+    ids=["zTXt", "iTXt", "iCCP", "tEXt", "no exif", "exif to nowhere", "empty exif", "no raw profile"],
+)
+def test_what_is_only_noted_in_a_png_never_costs_the_picture(extra: bytes):
+    content = PNG[:33] + extra + PNG[33:]  # after IHDR
+    outcome = prepare_example(Example("a.png", None, content), PREPARATION)
+    assert not isinstance(outcome, Rejected), outcome
+    assert outcome.pixels == prepare_example(Example("a.png", None, PNG), PREPARATION).pixels
+
+
+def test_heic_is_read_where_its_package_is(tmp_path: Path):
+    heif = pytest.importorskip("pillow_heif", reason="needs the extra heif")
+    image = picture(0, (64, 48)).resize((64, 48))
+    heif.from_pillow(image).save(tmp_path / "a.heic", quality=90)
+    outcome = prepare_example(Example("a.heic", None, tmp_path / "a.heic"), PREPARATION)
+    assert not isinstance(outcome, Rejected), outcome
+    assert (
+        np.abs(np.frombuffer(outcome.pixels, np.uint8).astype(int) - prepared(image).transpose(1, 2, 0).ravel()).mean()
+        < 12
+    )
 
 
 def test_sixteen_bit_files_keep_their_range():

@@ -24,6 +24,7 @@ from ganlib.features.judging import judge_confusion
 from tests.conftest import ROOT, run
 from tests.digits import CPU, GENERATORS, NAMES, SIZE, halves, judge_of_digits
 from tests.inception_weights import run_pytorch_fid, write_random_weights
+from tests.pictures import encoded, picture, tree
 
 
 def colours(count: int, seed: int, size: int = 32) -> NDArray[np.uint8]:
@@ -139,8 +140,8 @@ def broken_folder(path: Path) -> None:
         (lambda path: None, "no such folder or file"),
         (lambda path: path.mkdir(), "no images there"),
         (text_file, "neither a folder nor a zip or tar archive"),
-        (mixed_folder, r"differ in size or channels \(32x32x3 and, in .*small.png, 16x16x3\): convert"),
-        (broken_folder, "broken.png: not a readable image .*: replace or delete it"),
+        (mixed_folder, r"differ in size \(32x32 in 0000.png, 16x16 in small.png\): give --image-size 64, or convert"),
+        (broken_folder, "broken.png: damaged: .*: replace or delete it"),
     ],
 )
 def test_a_set_that_cannot_be_read_is_named(tmp_path: Path, make: Callable[[Path], None], message: str):
@@ -237,3 +238,44 @@ def test_a_judge_without_labels_tells_how_far_an_image_is_turned():
     asked, judged = judge_confusion(judge_of_digits(labelled=False), halves()[1].images, None, CPU)
     assert len(asked) == len(ROTATIONS) * len(halves()[1].images)
     assert (asked == judged).mean() > 0.8
+
+
+def test_grey_images_among_colour_and_notes_beside_them_are_taken_as_people_mean_them(tmp_path: Path):
+    colour, grey = picture(1, (16, 16)), picture(2, (16, 16), "L")
+    files = {"a.png": encoded(colour), "b.png": encoded(grey), "notes.txt": b"words", "Thumbs.db": b"\0"}
+    images = read_images(tree(files, tmp_path / "set"))
+    assert images.shape == (2, 3, 16, 16)
+    assert np.array_equal(images[0], np.asarray(colour).transpose(2, 0, 1))
+    assert all(np.array_equal(channel, np.asarray(grey)) for channel in images[1])
+
+
+@pytest.mark.parametrize("size", [(16, 24), (40, 16), (16, 16), (9, 9)])
+def test_images_of_any_size_are_compared_at_one_that_is_asked_for(tmp_path: Path, size: tuple[int, int]):
+    image = picture(1, size)
+    files = {"a.png": encoded(image), "b.png": encoded(picture(2, (30, 50)))}
+    images = read_images(tree(files, tmp_path / "set"), 12)
+    side = min(size)
+    left, top = (size[0] - side) / 2, (size[1] - side) / 2
+    wanted = image.resize((12, 12), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side))
+    assert images.shape == (2, 3, 12, 12) and np.array_equal(images[0], np.asarray(wanted).transpose(2, 0, 1))
+
+
+def test_deep_images_of_a_set_have_one_white(tmp_path: Path):
+    dark, bright = (np.full((9, 9), value, np.uint16) for value in (1000, 4000))
+    files = {f"{n}.tif": encoded(Image.fromarray(values), "TIFF") for n, values in enumerate((dark, bright))}
+    images = read_images(tree(files, tmp_path / "set"))
+    assert images[:, 0, 0, 0].tolist() == [round(1000 / 4095 * 255), round(4000 / 4095 * 255)]
+
+
+def test_an_npz_of_several_arrays_asks_which_one_is_meant(tmp_path: Path):
+    arrays = {"original": np.zeros((4, 3, 8, 8), np.uint8), "completed": np.ones((4, 3, 8, 8), np.uint8)}
+    path = tmp_path / "a.npz"
+    np.savez(path, **arrays)
+    with pytest.raises(UserError, match=r"a\.npz: holds original, completed: name one, as .*a\.npz:original"):
+        read_images(path)
+    for name, array in arrays.items():
+        assert np.array_equal(read_images(Path(f"{path}:{name}")), array)
+    with pytest.raises(UserError, match=r"a\.npz:other: holds original, completed"):
+        read_images(Path(f"{path}:other"))
+    np.savez(tmp_path / "one.npz", images=arrays["completed"])
+    assert np.array_equal(read_images(tmp_path / "one.npz"), arrays["completed"])

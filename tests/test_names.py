@@ -121,7 +121,8 @@ def test_classes_that_are_all_called_as_numbers_keep_their_names_on_the_page(tmp
     shares = {"real": 0.3, "generated": 0.3, "covered": True, "diversity": 0.5, "heldout_images": 9, "judged": True}
     write_table(tmp_path / "metrics/classes.csv", pd.DataFrame({"class": names} | shares))
     write_table(tmp_path / "metrics/confusion.csv", pd.DataFrame({"asked": names, "judged": names[::-1]}))
-    write_table(tmp_path / "data/prepared/rejected.csv", pd.DataFrame({"file": ["007", "1.50"], "reason": "1"}))
+    left_out = pd.DataFrame({"file": ["007", "1.50"], "reason": "1", "taken": False})
+    write_table(tmp_path / "data/prepared/rejected.csv", left_out)
     page, _ = build(tmp_path)
     labels, cells = words(page, "text"), words(page, "td")
     assert labels.count("01") == 3 and labels.count("1.0") >= 3, "in the histogram, and on both sides of the matrix"

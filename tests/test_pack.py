@@ -127,7 +127,11 @@ def test_rejected_files_are_listed_sorted(tmp_path: Path):
     images = {'z, "z".png': b"", "a.png": b"x"} | pictures(20)
     packed_into(tmp_path / "out", source_of(images))
     lines = (tmp_path / "out/rejected.csv").read_text().splitlines()
-    assert lines == ["file,reason", "a.png,not an image that Pillow reads", '"z, ""z"".png",empty file']
+    assert lines == [
+        "file,reason,taken",
+        "a.png,not an image that Pillow reads,False",
+        '"z, ""z"".png",empty file,False',
+    ]
 
 
 @pytest.mark.parametrize(("images", "message"), [({}, "it is empty"), ({"a.txt": b"x"}, "1 x not an image")])

@@ -84,7 +84,8 @@ def write_run(folder: Path, side: int = 16, channels: int = 3) -> None:
     }
     meta |= {"source_sha256": digest, "sha256": dict.fromkeys(counts, digest)}
     (folder / "data/prepared/meta.json").write_text(json.dumps(meta))
-    (folder / "data/prepared/rejected.csv").write_text("file,reason\na.png,truncated\n<b>.png,too small\n")
+    left_out = "file,reason,taken\na.png,truncated,False\n<b>.png,too small,False\n"
+    (folder / "data/prepared/rejected.csv").write_text(left_out)
     np.save(folder / "data/prepared/train_images.npy", pixels(30).transpose(0, 2, 3, 1))
     np.save(folder / "data/samples/images.npy", pixels(40))
     np.save(folder / "data/samples/grid_images.npy", pixels(16))

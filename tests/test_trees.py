@@ -11,8 +11,9 @@ import pytest
 
 from ganlib.core.errors import UserError
 from ganlib.core.packed import read_split
-from ganlib.datasets.examples import Example
-from ganlib.datasets.trees import find_classes, tree_source
+from ganlib.datasets.classes import find_classes
+from ganlib.datasets.examples import Example, named_as_image
+from ganlib.datasets.trees import tree_source
 from tests.pictures import encoded, packed_into, pets, picture, reasons, tree
 
 PNG = encoded(picture(0))
@@ -72,9 +73,9 @@ def test_order_does_not_depend_on_the_file_system(tmp_path: Path):
     ],
 )
 def test_classes_are_the_first_folders_that_differ(names: list[str], classes: list[str], label: dict[str, int | None]):
-    found, label_of = find_classes(names)
-    assert found == classes
-    assert {name: label_of(name) for name in label} == label
+    found = find_classes(name for name in names if named_as_image(name) or "." not in name)
+    assert found.names == classes
+    assert {name: found.label(name) for name in label} == label
 
 
 def test_a_flat_folder_has_no_labels(tmp_path: Path):
@@ -102,22 +103,24 @@ def test_other_files_of_a_folder_are_listed_but_do_not_count(tmp_path: Path):
     }
 
 
-def test_links_are_followed_only_inside_the_tree(tmp_path: Path):
+def test_links_are_followed_wherever_they_lead_but_not_in_circles(tmp_path: Path):
     root = tree(pets(), tmp_path / "pets")
-    (tmp_path / "secret.png").write_bytes(PNG)
-    (root / "cats/out.png").symlink_to(tmp_path / "secret.png")
-    (root / "cats/out").symlink_to(tmp_path)
+    elsewhere = tree({"1.png": encoded(picture(98)), "2.png": encoded(picture(99))}, tmp_path / "elsewhere")
+    (root / "cats/out.png").symlink_to(elsewhere / "1.png")  # as DVC's cache.type symlink makes of every file
+    (root / "birds").symlink_to(elsewhere)
     (root / "cats/loop").symlink_to(root)
     (root / "cats/nothing.png").symlink_to(root / "absent.png")
     (root / "cats/same.png").symlink_to(root / "cats/0 猫.png")
     source = tree_source(root)
     packed = packed_into(tmp_path / "out", source, max_rejected=1)
-    assert packed.duplicates == 1  # same.png
+    assert source.class_names == ["birds", "cats", "dogs"]
+    assert packed.repeated == [
+        ("cats/out.png", "duplicate of birds/1.png"),
+        ("cats/same.png", "duplicate of cats/0 猫.png"),
+    ]
     assert {item.name: item.reason for item in packed.rejected} == {
-        "cats/loop": "symlink to no file",
-        "cats/nothing.png": "symlink to no file",
-        "cats/out": "symlink out of the tree",
-        "cats/out.png": "symlink out of the tree",
+        "cats/loop": "a link to a folder above it",
+        "cats/nothing.png": "a link to no file",
     }
 
 
@@ -145,7 +148,7 @@ def test_a_name_that_is_not_unicode_is_listed_readably(tmp_path: Path):
     Path(os.fsdecode(os.fsencode(root) + b"/\xff.png")).write_bytes(b"text")
     packed_into(tmp_path / "out", tree_source(root))
     listed = (tmp_path / "out/rejected.csv").read_text(encoding="utf-8")
-    assert listed == "file,reason\n\\udcff.png,not an image that Pillow reads\n"
+    assert listed == "file,reason,taken\n\\udcff.png,not an image that Pillow reads,False\n"
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz"])
@@ -158,7 +161,7 @@ def test_names_that_lead_out_of_an_archive_are_rejected(tmp_path: Path, kind: st
     assert source.class_names == ["cats", "dogs"]
 
 
-def test_links_in_archives_are_rejected(tmp_path: Path):
+def test_links_out_of_archives_are_rejected(tmp_path: Path):
     link = zipfile.ZipInfo("link.png")
     link.external_attr = (stat.S_IFLNK | 0o777) << 16
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as zipped:
@@ -172,8 +175,8 @@ def test_links_in_archives_are_rejected(tmp_path: Path):
             member = tarfile.TarInfo(name)
             member.type, member.linkname = kind, "/etc/passwd"
             tar.addfile(member)
-    assert reasons(tree_source(tmp_path / "a.zip")) == {"link.png": "a link, not a file"}
-    links = dict.fromkeys(["link.png", "hard.png"], "a link, not a file")
+    assert reasons(tree_source(tmp_path / "a.zip")) == {"link.png": "a link to no file"}
+    links = dict.fromkeys(["link.png", "hard.png"], "a link to no file")
     assert reasons(tree_source(tmp_path / "a.tar")) == links | {"pipe.png": "not a regular file"}
 
 

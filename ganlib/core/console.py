@@ -1,5 +1,6 @@
 """What every command line shares: parameters are checked first, and a user's mistake ends in one line."""
 
+import errno
 import os
 import signal
 import sys
@@ -39,7 +40,8 @@ def run(command: Callable[[], object]) -> None:
         print("error: out of memory: lower batch_size, model.width or data.image_size", file=sys.stderr)
         sys.exit(1)
     except OSError as error:
-        print(f"error: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
+        mend = ": make room, and give the same command again" if error.errno == errno.ENOSPC else ""
+        print(f"error: {error.filename or 'a file'}: {error.strerror or error}{mend}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)

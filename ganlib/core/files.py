@@ -1,46 +1,86 @@
 """Files that are whole or absent: everything is written beside its target and then renamed."""
 
+import errno
 import hashlib
 import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from glob import escape
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
+
+from ganlib.core.errors import UserError
+
 if TYPE_CHECKING:  # else only those who have tables wait half a second for it
     import pandas as pd
+
+NOTHING_FREE = 2**16
+"""Bytes under which a disk is full: what is left is less than a file wants."""
 
 
 @contextmanager
 def whole_folder(target: Path) -> Iterator[Path]:
     """Yield a new folder to write into; it becomes `target` when the block ends well and vanishes when it fails."""
-    partial = target.with_name(target.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)  # left by a killed run
-    partial.mkdir(parents=True)
-    try:
+    with _beside(target, target.name) as partial:
+        partial.mkdir()
         yield partial
-    except BaseException:
-        shutil.rmtree(partial)
-        raise
-    shutil.rmtree(target, ignore_errors=True)
-    partial.rename(target)
+        while True:
+            with _beside(target, target.name, ".old") as old:
+                with suppress(FileNotFoundError):
+                    target.rename(old)
+                try:
+                    partial.rename(target)
+                    return
+                except OSError as error:  # another process was faster: its folder is complete too, and goes
+                    if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                        raise
 
 
 @contextmanager
 def whole_file(target: Path) -> Iterator[Path]:
     """Yield a path to write to; it becomes `target` when the block ends well and vanishes when it fails."""
-    partial = target.with_name(f"{target.stem}.partial{target.suffix}")  # writers go by the suffix
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
+    with _beside(target, target.stem, target.suffix) as partial:  # writers go by the suffix
         yield partial
         with partial.open("rb") as file:
             os.fsync(file.fileno())  # else a power cut may leave the new name with nothing in it
         partial.replace(target)
+
+
+@contextmanager
+def _beside(target: Path, stem: str, suffix: str = "") -> Iterator[Path]:
+    """Yield a path of this process alone, and remove what is left there; so too what killed processes have left."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for left in target.parent.glob(f"{escape(stem)}.*.partial{escape(suffix)}"):
+        owner = left.name.removeprefix(f"{stem}.").partition(".")[0]
+        if owner == str(os.getpid()) or (owner.isdecimal() and not psutil.pid_exists(int(owner))):
+            _remove(left)
+    partial = target.with_name(f"{stem}.{os.getpid()}.partial{suffix}")
+    try:
+        yield partial
+    except Exception as error:
+        if not isinstance(error, UserError) and _is_full(target.parent, error):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target)) from error
+        raise
     finally:
-        partial.unlink(missing_ok=True)
+        _remove(partial)
+
+
+def _is_full(folder: Path, error: Exception) -> bool:
+    # Libraries raise what they like when a disk is full, seldom with its number, and never with the file's name.
+    told = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return told or shutil.disk_usage(folder).free < NOTHING_FREE
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)  # what comes of it here must not hide an error
+    else:
+        path.unlink(missing_ok=True)
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:

@@ -15,11 +15,9 @@ from ruamel.yaml.nodes import Node, ScalarNode
 
 from ganlib.core.document import read_document, shortened
 from ganlib.core.errors import UserError
-from ganlib.core.schema import NO_PATH, LabelledLoss, Params
+from ganlib.core.schema import DCGAN_SIZES, NO_PATH, LabelledLoss, Params
 
 PARAMS_FILE = Path("params.yaml")
-DCGAN_SIZES = sorted(size << doublings for size in range(4, 8) for doublings in range(1, 7) if size << doublings <= 256)
-"""Image sizes that 4, 5, 6 or 7 pixels double up to."""
 MAX_FRAMES = 2000
 """Of the animated walk: all are in memory at once."""
 MAX_REFUSAL, MAX_LINES = 380, 5

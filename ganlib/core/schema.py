@@ -14,6 +14,9 @@ MASKS = ("centre", "random", "left", "grid", "lowres")
 NO_PATH = "data/none"
 """A committed empty file that stands for no path: every path is a dependency, and DVC takes no empty one."""
 
+DCGAN_SIZES = sorted(size << doublings for size in range(4, 8) for doublings in range(1, 7) if size << doublings <= 256)
+"""Image sizes that 4, 5, 6 or 7 pixels double up to: those of every family but mlp."""
+
 
 def _refuse_bool_and_text(value: Any) -> Any:
     # Pydantic would take `yes` for 1 and "2e-4" for a number; in a params file both are mistakes.
@@ -111,6 +114,8 @@ class DataParams(Section):
     """`crop` resizes the shorter side and cuts the centre out, `squash` gives up the aspect, `pad` adds borders."""
     background: Annotated[Int, Field(ge=0, le=255)]
     """Grey level that shows through transparent pixels, and that `pad` adds."""
+    deep_range: tuple[Float, Float] | None
+    """Values that are black and white in pixels of over 8 bits; null decides it for the whole set."""
     heldout: Annotated[Float, Field(ge=0.05, le=0.8)]
     """Share of the images that training never sees; evaluation compares with them."""
     max_rejected: Annotated[Float, Field(ge=0, le=1)]
@@ -329,7 +334,16 @@ class GamesParams(Section):
     gan: GanParams
 
 
+ONLY_MLP_TAKES_ANY_SIZE = {
+    "if": {"properties": {"model": {"properties": {"architecture": {"enum": ["dcgan", "resnet"]}}}}},
+    "then": {"properties": {"data": {"properties": {"image_size": {"enum": DCGAN_SIZES}}}}},
+}
+"""For editors, in JSON schema; `params` checks it in words."""
+
+
 class Params(Section):
+    model_config = ConfigDict(json_schema_extra=ONLY_MLP_TAKES_ANY_SIZE)
+
     seed: Annotated[Int, Field(ge=0, lt=2**32)]
     """Every random draw comes from this number and the name of what is drawn."""
     lr: Annotated[Float, Field(gt=0, le=1)]

@@ -2,28 +2,43 @@
 
 import hashlib
 import io
+import math
 import re
+import struct
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import xxhash
-from PIL import AvifImagePlugin, Image, ImageOps, UnidentifiedImageError
+from PIL import AvifImagePlugin, Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from ganlib.datasets.examples import Example, Rejected, named_as_image
 from ganlib.datasets.limits import MAX_MEMORY, ORIENTED, START_OF_SCAN, bounded_memory, memory_needed
 
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # images are decoded side by side, and each thread takes memory
+PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY = 64 * 2**20  # of profiles and notes, which go unread
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "TIFF", "WEBP", "JPEG2000", "AVIF")
 """Those that Pillow decodes by itself; for some others it would start a program of the machine."""
+if find_spec("pillow_heif"):  # the extra `heif`
+    heif: Any = import_module("pillow_heif")
+    heif.options.DECODE_THREADS = 1
+    heif.register_heif_opener()
+    FORMATS = (*FORMATS, "HEIF")
 MAX_BYTES = 256 * 2**20
 """Of one file; larger ones are rejected unread."""
 MIN_SIDE = 4
 """Pixels; less is no picture of anything."""
-SIXTEEN_BITS = 65535
+DEPTHS = tuple((1 << bits) - 1 for bits in (8, 10, 12, 14, 16))
+"""What is white in integers of so many bits."""
+OVERSHOOT = 1.5
+"""Times white, to which sharpening brings floats; beyond it white is something else."""
+WHITE_IS_ZERO = 262, 0
+"""A TIFF's tag, and what it says then; Pillow inverts 8 bits by itself."""
 TOO_MUCH = f"more than {MAX_MEMORY >> 20} MiB of memory"
 MODES = {1: "L", 3: "RGB"}
 BAND = 2**18
@@ -31,6 +46,25 @@ BAND = 2**18
 MAX_SCANS = 4 * 10**9
 """Pixels times scans of a JPEG, each of which is decoded in full; ten scans of 50 megapixels are an eighth."""
 MAX_REASON = 200
+EXTREME = 3
+"""Times a side is longer than the other where cropping or squashing leaves little of the picture."""
+UPSCALED, LONG = "made larger from", "far from square:"
+
+
+class Ranges(NamedTuple):
+    """Which values of pixels of over 8 bits are black and white, throughout a set of images."""
+
+    integers: tuple[float, float] = (0, 65535)
+    floats: tuple[float, float] = (0, 1)
+
+
+class Extent(NamedTuple):
+    """The least and the greatest value of pixels of over 8 bits."""
+
+    kind: str
+    """A field of Ranges."""
+    low: float
+    high: float
 
 
 class Preparation(NamedTuple):
@@ -40,6 +74,8 @@ class Preparation(NamedTuple):
     channels: int
     resize: str
     background: int
+    ranges: Ranges = Ranges()
+    """Of pixels of over 8 bits."""
 
 
 class Prepared(NamedTuple):
@@ -53,6 +89,10 @@ class Prepared(NamedTuple):
     """sha256 of the file."""
     aspect: float
     """Width / height that the image had, upright."""
+    extent: Extent | None
+    """None for an image of 8 bits."""
+    note: str
+    """What its owner should know of it, or nothing."""
 
 
 class UnusableError(ValueError):
@@ -61,15 +101,39 @@ class UnusableError(ValueError):
 
 def prepare_example(example: Example, preparation: Preparation) -> Prepared | Rejected:
     """Decode and resize one example; whatever is wrong with its file becomes a reason."""
+    (outcome,) = prepare_chunk([example], preparation)
+    return outcome
+
+
+def prepare_chunk(examples: list[Example | Rejected], preparation: Preparation) -> list[Prepared | Rejected]:
+    """Prepare several examples; what was rejected before passes through in its place."""
+    held = sum(len(item.content) for item in examples if isinstance(item, Example) and isinstance(item.content, bytes))
+    with warnings.catch_warnings(), bounded_memory(held):  # not image by image, which takes as long as a small one
+        warnings.simplefilter("ignore")  # of metadata that nobody uses here
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        return [item if isinstance(item, Rejected) else _prepare(item, preparation) for item in examples]
+
+
+def _prepare(example: Example, preparation: Preparation) -> Prepared | Rejected:
     try:
         content = read_content(example.content)
-        with bounded_memory(len(content) if isinstance(content, bytes) else 0):
-            pixels, aspect = prepare_image(open_image(content), preparation)
+        image = open_image(content)
+        pixels, aspect, extent = prepare_image(image, preparation)
     except Exception as error:  # on damaged files Pillow raises nearly every kind there is
         return rejection(example.name, error)
     packed = content.tobytes() if isinstance(content, Image.Image) else content
     digest, content_digest = xxhash.xxh3_128_digest(pixels), hashlib.sha256(packed).digest()
-    return Prepared(example.name, example.label, pixels, digest, content_digest, aspect)
+    note = noteworthy(image.size, preparation)
+    return Prepared(example.name, example.label, pixels, digest, content_digest, aspect, extent, note)
+
+
+def noteworthy(size: tuple[int, int], preparation: Preparation) -> str:
+    """Say what resizing does to an image of this width and height that its owner may not want."""
+    short, long = sorted(size)
+    shown = f"{size[0]}x{size[1]} pixels"
+    if long > EXTREME * short and preparation.resize != "pad":
+        return f"{LONG} {shown}, {preparation.resize} keeps little of it"
+    return f"{UPSCALED} {shown}" if (long if preparation.resize == "pad" else short) < preparation.image_size else ""
 
 
 def read_content(content: Path | bytes | Image.Image) -> bytes | Image.Image:
@@ -89,7 +153,9 @@ def open_image(content: bytes | Image.Image) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(content), formats=FORMATS)
     except UnidentifiedImageError:  # its own message holds an address in memory
-        raise UnidentifiedImageError("not an image that Pillow reads") from None
+        iphone = content[4:8] == b"ftyp" and content[8:11] in (b"hei", b"mif", b"msf")
+        told = "HEIC, which takes pip install pillow-heif" if iphone else "not an image that Pillow reads"
+        raise UnidentifiedImageError(told) from None
     if memory_needed(image, content) > MAX_MEMORY:
         raise UnusableError(f"{image.width}x{image.height} pixels: decoding takes {TOO_MUCH}")
     if image.format in ("JPEG", "MPO") and content.count(START_OF_SCAN) * image.width * image.height > MAX_SCANS:
@@ -97,29 +163,97 @@ def open_image(content: bytes | Image.Image) -> Image.Image:
     return image
 
 
-def prepare_image(image: Image.Image, preparation: Preparation) -> tuple[bytes, float]:
+def prepare_image(image: Image.Image, preparation: Preparation) -> tuple[bytes, float, Extent | None]:
     """Return (image_size, image_size, channels) uint8 of an image's first frame, upright, without alpha.
 
-    Beside it comes the aspect, width / height, that it had before. What would only copy the pixels is left out: that
-    takes a tenth of the time of a small image.
+    Beside it come the aspect, width / height, that it had before, and its extent. What would only copy the pixels is
+    left out: that takes a tenth of the time of a small image.
     """
     if min(image.size) < MIN_SIDE:
         raise UnusableError(f"{image.width}x{image.height} pixels: a side is shorter than {MIN_SIDE}")
-    if image.format == "TIFF" or ORIENTED & image.info.keys():
-        image = ImageOps.exif_transpose(image)
+    image, extent = eight_bits(image, preparation.ranges, preparation.background)
     size, mode, aspect = preparation.image_size, MODES[preparation.channels], image.width / image.height
-    if image.mode != mode or "transparency" in image.info:
-        image = flatten(image, preparation.background)
-        image = image if image.mode == mode else image.convert(mode)  # apart, so that the first one is freed before
+    image = image if image.mode == mode else image.convert(mode)
     if image.size != (size, size):
         image = RESIZES[preparation.resize].apply(image, size, preparation.background)
-    return image.tobytes(), aspect
+    return image.tobytes(), aspect, extent
+
+
+def eight_bits(image: Image.Image, ranges: Ranges, background: int) -> tuple[Image.Image, Extent | None]:
+    """Return an image upright, with 8 bits a channel and nothing transparent, and the extent of one that had more."""
+    inverted = is_deep(image) and getattr(image, "tag_v2", {}).get(WHITE_IS_ZERO[0], 1) == WHITE_IS_ZERO[1]
+    if image.format == "TIFF" or ORIENTED & image.info.keys():
+        image = upright(image)
+    if is_deep(image):
+        extent = extent_of(image)
+        return to_eight_bits(image, getattr(ranges, extent.kind), background, inverted), extent
+    plain = image.mode in MODES.values() and "transparency" not in image.info
+    return (image if plain else flatten(image, background)), None
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """Turn an image as its notes say; where these can't be read, leave it as it lies."""
+    image.load()  # what is wrong with its pixels is an error
+    try:
+        return ImageOps.exif_transpose(image)
+    except (SyntaxError, ValueError, TypeError, LookupError, struct.error, OSError):
+        return image
+
+
+def is_deep(image: Image.Image) -> bool:
+    """Tell whether pixels are integers of over 8 bits, or floats."""
+    return image.mode == "F" or image.mode.startswith("I")
+
+
+def extent_of(image: Image.Image) -> Extent:
+    """Return the least and the greatest value of an image's pixels, but for one that stands for transparency."""
+    low, high, clear = math.inf, -math.inf, image.info.get("transparency")
+    for box in bands(image):
+        values = np.asarray(image.crop(box))
+        if not np.isfinite(values).all():
+            raise UnusableError("values that are not finite")
+        seen = values if clear is None else values[values != clear]
+        if seen.size:
+            low, high = min(low, float(seen.min())), max(high, float(seen.max()))
+    return Extent("floats" if image.mode == "F" else "integers", *((low, high) if low <= high else (0.0, 0.0)))
+
+
+def joined(extents: Iterable[Extent]) -> list[Extent]:
+    """Return one extent of each kind, which takes in all of it."""
+    found = dict[str, Extent]()
+    for new in extents:
+        old = found.get(new.kind, new)
+        found[new.kind] = new._replace(low=min(old.low, new.low), high=max(old.high, new.high))
+    return list(found.values())
+
+
+def decide_ranges(extents: Iterable[Extent]) -> Ranges:
+    """Return what is black and white in a set of images of these extents; raise UnusableError where that can't be told.
+
+    Integers are white at the greatest value of 8, 10, 12, 14 or 16 bits, the least that none exceeds. Floats lie
+    between 0 or -1 and 1, or between 0 and 255; a little beyond is what sharpening makes, and is cut off.
+    """
+    decided = Ranges()
+    for kind, low, high in extents:
+        if kind == "integers":
+            white = next((white for white in DEPTHS if high <= white), None)
+            fitting = [] if low < 0 or white is None else [(0, white)]
+        else:
+            signed, slack = low < 1 - OVERSHOOT, OVERSHOOT - 1
+            fits = {
+                (0, 1): not signed and high <= OVERSHOOT,
+                (-1, 1): signed and low >= -OVERSHOOT and high <= OVERSHOOT,
+                (0, 255): low >= -255 * slack and 255 / 4 <= high <= 255 * OVERSHOOT,
+            }
+            fitting = [between for between, fit in fits.items() if fit]
+        if not fitting:
+            raise UnusableError(f"{kind} from {low:g} to {high:g}")
+        decided = decided._replace(**{kind: fitting[0]})
+    return decided
 
 
 def flatten(image: Image.Image, background: int) -> Image.Image:
-    """Bring any mode to 8 bits a channel, and lay what is transparent over a grey level."""
-    if image.mode == "F" or image.mode.startswith("I"):
-        return to_eight_bits(image)
+    """Lay what is transparent in an image of 8 bits over a grey level."""
     if not image.has_transparency_data:
         return image
     flat = Image.new("RGB", image.size)
@@ -130,22 +264,17 @@ def flatten(image: Image.Image, background: int) -> Image.Image:
     return flat
 
 
-def to_eight_bits(image: Image.Image) -> Image.Image:
-    """Map integers from 0..65535, and floats from 0..1 or 0..255, to grey 0..255; refuse what lies outside."""
-    highest = 0.0
-    for box in bands(image):
-        values = np.asarray(image.crop(box))
-        if not (np.isfinite(values).all() and values.min() >= 0):
-            raise UnusableError("values that are negative or not finite")
-        highest = max(highest, float(values.max()))
-    float_top = 1 if highest <= 1 else 255
-    top = float_top if image.mode == "F" else SIXTEEN_BITS
-    if highest > top:
-        raise UnusableError(f"values above {top}")
+def to_eight_bits(image: Image.Image, between: tuple[float, float], background: int, inverted: bool) -> Image.Image:
+    """Map values from black to white to grey 0..255, or the other way round, and transparent ones to a grey level."""
+    (low, high), clear = between, image.info.get("transparency")
     flat = Image.new("L", image.size)
     for box in bands(image):
-        values = np.asarray(image.crop(box)).astype(np.float64)
-        flat.paste(Image.fromarray(np.rint(values * (255 / top)).astype(np.uint8)), box)
+        values = np.asarray(image.crop(box))
+        greys = np.rint((values.astype(np.float64) - low) * (255 / (high - low))).clip(0, 255)
+        greys = 255 - greys if inverted else greys
+        if clear is not None:
+            greys[values == clear] = background
+        flat.paste(Image.fromarray(greys.astype(np.uint8)), box)
     return flat
 
 
@@ -202,11 +331,3 @@ def rejection(name: str, error: Exception) -> Rejected:
         return Rejected(name, f"cannot be read: {error.strerror}")
     message = re.sub(r" at 0x[0-9a-f]+", "", " ".join(str(error).split())) or type(error).__name__
     return Rejected(name, f"damaged: {message[:MAX_REASON]}")
-
-
-def prepare_chunk(examples: list[Example | Rejected], preparation: Preparation) -> list[Prepared | Rejected]:
-    """Prepare several examples; what was rejected before passes through in its place."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of metadata that nobody uses here
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        return [item if isinstance(item, Rejected) else prepare_example(item, preparation) for item in examples]

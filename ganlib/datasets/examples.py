@@ -7,10 +7,33 @@ from typing import NamedTuple
 from PIL import Image
 
 IMAGE_SUFFIXES = (
-    *(".avif", ".bmp", ".gif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm"),
+    *(
+        ".apng",
+        ".avif",
+        ".bmp",
+        ".dib",
+        ".gif",
+        ".jfif",
+        ".j2k",
+        ".jp2",
+        ".jpe",
+        ".jpeg",
+        ".jpg",
+        ".jpf",
+        ".jpx",
+        ".pbm",
+    ),
     *(".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"),
 )
-"""What a file that means to be an image is called; what is in it decides."""
+"""What a file that Pillow reads is called; what is in it decides."""
+OTHER_SUFFIXES = (
+    *(".arw", ".bpg", ".cr2", ".cr3", ".dcm", ".dds", ".dng", ".exr", ".hdr", ".heic", ".heif", ".hif", ".ico", ".jxl"),
+    *(".jxr", ".nef", ".orf", ".pcx", ".pef", ".psd", ".raf", ".rw2", ".sr2", ".srw", ".svg", ".tga", ".xcf"),
+)
+"""What else a person calls an image: such a file that can't be read is one that is missing."""
+HEADS = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"II*\0", b"MM\0*", b"\0\0\0\x0cjP  ", b"8BPS", b"\0\0\0\x0cJXL ")
+"""How files of images begin, whatever they are called."""
+HEAD_BYTES = 16
 
 
 class Place(NamedTuple):
@@ -52,7 +75,15 @@ class Source(NamedTuple):
     """How many examples come, before a choice of classes."""
     examples: Iterator[Example | Rejected]
     """In an order that is the same on every machine."""
+    told: tuple[str, ...] = ()
+    """What was understood of a user's own files, a line each."""
 
 
 def named_as_image(name: str) -> bool:
-    return name.lower().endswith(IMAGE_SUFFIXES)
+    return name.lower().endswith(IMAGE_SUFFIXES + OTHER_SUFFIXES)
+
+
+def begins_as_image(head: bytes) -> bool:
+    """Tell whether a file is an image by its first 16 bytes."""
+    container = head[4:8] == b"ftyp" and head[8:12] in (b"heic", b"heix", b"mif1", b"msf1", b"avif", b"avis")
+    return head.startswith(HEADS) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP") or container

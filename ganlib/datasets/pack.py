@@ -16,9 +16,11 @@ import pandas as pd
 from ganlib.core.errors import UserError
 from ganlib.core.files import write_table
 from ganlib.core.packed import SPLITS, ImageWriter, image_writer, images_path, labels_path
-from ganlib.datasets.decode import RESIZES, Preparation, Prepared
+from ganlib.datasets.decode import LONG, RESIZES, UPSCALED, Extent, Preparation, Prepared, joined
 from ganlib.datasets.examples import Rejected, Source
 from ganlib.datasets.parallel import prepare_all
+
+DUPLICATE = "duplicate of"
 
 
 @dataclass(kw_only=True)
@@ -39,6 +41,12 @@ class Packed:
     read: int = 0
     duplicates: int = 0
     """Images left out because the same pixels had come before."""
+    repeated: list[tuple[str, str]] = field(default_factory=list)
+    """Their names, and of which image each is a duplicate."""
+    extents: list[Extent] = field(default_factory=list)
+    """Of all pixels of over 8 bits, one of each kind."""
+    noted: dict[str, list[tuple[str, str]]] = field(default_factory=lambda: {UPSCALED: [], LONG: []})
+    """Names of images that were taken, and what their owner should know of them, by how that begins."""
     source_sha256: str = ""
     """Of the names and sha256 of all files read, in order."""
 
@@ -67,7 +75,7 @@ def pack(
             raise UserError(f"data.heldout = {heldout} leaves no image in the {name} split of {count} images")
         if source.class_names:
             np.save(labels_path(folder, name), np.array(kept.labels, np.int64))
-    _write_rejected(folder / "rejected.csv", packed.rejected)
+    _write_rejected(folder / "rejected.csv", packed)
     return packed
 
 
@@ -86,9 +94,12 @@ def describe(packed: Packed, class_names: list[str], dataset: str, preparation: 
         "counts": {name: len(kept.digests) for name, kept in packed.splits.items()},
         "counts_per_class": {name: count_per_class(kept.labels, class_names) for name, kept in packed.splits.items()},
         "dataset": dataset,
+        "deep": {kind: list(getattr(preparation.ranges, kind)) for kind, _, _ in packed.extents},
         "duplicates_dropped": packed.duplicates,
         "image_size": preparation.image_size,
         "pixel_map": "x = pixel / 127.5 - 1",
+        "far_from_square": len(packed.noted[LONG]),
+        "made_larger": len(packed.noted[UPSCALED]),
         "read": packed.read,
         "rejected": len(packed.rejected),
         "resize": RESIZES[preparation.resize].protocol,
@@ -108,7 +119,7 @@ def count_per_class(labels: "array[int]", class_names: list[str]) -> dict[str, i
 
 
 def _collect(source: Source, preparation: Preparation, folder: Path, heldout: float, workers: int | None) -> Packed:
-    packed, digests, source_hash = Packed(), set[bytes](), hashlib.sha256()
+    packed, digests, source_hash = Packed(), dict[bytes, str](), hashlib.sha256()
     shape = (preparation.image_size, preparation.image_size, preparation.channels)
     with ExitStack() as stack:
         writers = {name: stack.enter_context(image_writer(folder, name, shape)) for name in SPLITS}
@@ -119,10 +130,14 @@ def _collect(source: Source, preparation: Preparation, folder: Path, heldout: fl
                 outcome = Rejected(outcome.name, "lies in no class folder")
             if isinstance(outcome, Rejected):
                 packed.rejected.append(outcome)
-            elif outcome.digest in digests:
+                continue
+            if outcome.extent:
+                packed.extents = joined([*packed.extents, outcome.extent])
+            if outcome.digest in digests:
                 packed.duplicates += 1
+                packed.repeated.append((outcome.name, f"{DUPLICATE} {digests[outcome.digest]}"))
             else:
-                digests.add(outcome.digest)
+                digests[outcome.digest] = outcome.name
                 _keep(packed, outcome, writers, heldout)
     for name, writer in writers.items():
         packed.splits[name].sha256 = writer.sha256.hexdigest()
@@ -141,6 +156,9 @@ def _keep(packed: Packed, outcome: Prepared, writers: dict[str, ImageWriter], he
     packed.splits[name].labels.append(-1 if outcome.label is None else outcome.label)
     packed.splits[name].aspects.append(outcome.aspect)
     writers[name].append(outcome.pixels)
+    for begins, noted in packed.noted.items():
+        if outcome.note.startswith(begins):
+            noted.append((outcome.name, outcome.note))
 
 
 def _check_rejected(packed: Packed, origin: str, max_rejected: float) -> None:
@@ -177,6 +195,11 @@ def _limit(packed: Packed, folder: Path, limit: int) -> None:
         )
 
 
-def _write_rejected(path: Path, rejected: list[Rejected]) -> None:
-    rows = sorted((item.name, item.reason) for item in rejected)
-    write_table(path, pd.DataFrame(rows, columns=["file", "reason"]))
+def _write_rejected(path: Path, packed: Packed) -> None:
+    """List what was left out, and what of the rest is unlike the others: not what most images have in common."""
+    rows = [(item.name, item.reason, False) for item in packed.rejected]
+    rows += [(name, reason, False) for name, reason in packed.repeated]
+    for noted in packed.noted.values():
+        if 2 * len(noted) < packed.read:
+            rows += [(name, reason, True) for name, reason in noted]
+    write_table(path, pd.DataFrame(sorted(rows), columns=["file", "reason", "taken"]))

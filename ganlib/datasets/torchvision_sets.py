@@ -5,6 +5,7 @@ scratch folder, and a user's own folder stays as it is.
 """
 
 import contextlib
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -167,5 +168,8 @@ def _unpack(known: TorchvisionSet, place: Place) -> list[Any]:
     folder.mkdir(parents=True, exist_ok=True)
     for url, md5 in known.files:
         file = fetch(url, f"md5:{md5}", place.path or place.downloads, place.downloads / place.dataset)
-        (folder / Path(url).name).symlink_to(file.resolve())
+        try:
+            (folder / Path(url).name).symlink_to(file.resolve())
+        except OSError:  # Windows forbids links by default
+            shutil.copyfile(file, folder / Path(url).name)
     return known.parts(str(place.scratch))

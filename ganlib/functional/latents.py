@@ -37,6 +37,12 @@ def draw_classes(count: int, class_counts: Sequence[int], random: torch.Generato
     return torch.multinomial(weights, count, replacement=True, generator=random)
 
 
-def grid_classes(rows: int, columns: int, classes: int) -> torch.Tensor:
-    """Return (rows * columns,) labels of a grid with one class a row; the classes begin again below the last."""
-    return (torch.arange(rows) % classes).repeat_interleave(columns)
+def seen_classes(class_counts: Sequence[int]) -> torch.Tensor:
+    """Return the labels, int64, that some training image has: a generator makes noise of the others."""
+    return torch.tensor(class_counts).nonzero().flatten()
+
+
+def grid_classes(rows: int, columns: int, class_counts: Sequence[int]) -> torch.Tensor:
+    """Return (rows * columns,) labels of a grid, a seen class a row; the classes begin again below the last."""
+    seen = seen_classes(class_counts)
+    return seen[torch.arange(rows) % len(seen)].repeat_interleave(columns)

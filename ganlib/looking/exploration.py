@@ -13,6 +13,7 @@ from ganlib.core.schema import ExploreParams
 from ganlib.features.eyes import Extractor
 from ganlib.features.judge import Judge
 from ganlib.features.judging import judge_images
+from ganlib.functional.latents import seen_classes
 from ganlib.looking.pictures import grid, labelled_rows
 from ganlib.looking.walks import class_means, combine, interpolate, loop, plane
 from ganlib.metrics.manifold import nearest_neighbours
@@ -42,11 +43,13 @@ class NearestImages(NamedTuple):
 def paint(generator: Generator, latents: Tensor, which: Tensor, device: torch.device) -> Images:
     """Return uint8 images (..., C, H, W) of latents (..., d).
 
-    A conditional generator is asked for class `which`, counted round, of a shape that broadcasts to the latents'.
+    A conditional generator is asked for class `which` of those with training images, counted round, of a shape that
+    broadcasts to the latents'.
     """
     labels = None
     if generator.class_names:
-        labels = which.expand(latents.shape[:-1]).flatten() % len(generator.class_names)
+        seen = seen_classes(generator.class_counts)
+        labels = seen[which.expand(latents.shape[:-1]).flatten() % len(seen)]
     images = generate(generator, latents.reshape(-1, latents.shape[-1]), device, labels)
     return images.reshape(*latents.shape[:-1], *images.shape[1:])
 

@@ -102,7 +102,10 @@ class Generator(nn.Module):
         given = [labels] * count if isinstance(labels, (str, int)) else list(labels)
         if len(given) != count:
             raise UserError(f"{len(given)} labels for {count} pictures: give one each, or one for all")
-        return [self._index(label) for label in given]
+        indices = [self._index(label) for label in given]
+        if unseen := sorted({self.class_names[index] for index in indices if not self.class_counts[index]}):
+            raise UserError(f"the model was trained on no image of {', '.join(unseen)}: it would make noise")
+        return indices
 
     def _index(self, label: str | int) -> int:
         names = list(self.class_names)

@@ -1,8 +1,12 @@
-"""A training while it runs: a page that refreshes itself, beside the same curves as files. No output depends on it."""
+"""A training while it runs: lines, and a page that refreshes itself, beside the same curves as files.
 
+No output depends on it.
+"""
+
+import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -10,10 +14,13 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from ganlib.core.console import progress
+from ganlib.core.distributed import rank
 from ganlib.core.files import whole_file, write_table
 from ganlib.core.images import grid_image, to_pixels
 from ganlib.report.parts import Absent, render
 from ganlib.report.training import distance_title, evaluation_charts, film_of, history_charts
+from ganlib.training.checkpoint import save_checkpoint
 from ganlib.training.results import tables_of
 from ganlib.training.state import Training
 from ganlib.training.watch import Watch
@@ -26,6 +33,49 @@ SHARE = 0.02
 """Of a training's time that its pages may take."""
 COLUMNS = 8
 """And rows, of the grid."""
+
+
+class Reporter:
+    """What a training tells on the terminal and its page, and keeps; of several processes only the first does."""
+
+    def __init__(self, folder: Path, steps: int, watch: Watch):
+        self.folder, self.live, self.writes = folder, Live(folder / "live", steps, watch), rank() == 0
+        self.bar = progress(total=steps, desc="train", unit="step", disable=not self.writes)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.close()
+
+    def start(self, training: Training) -> None:
+        """Say where a training begins, what is not measured of it, and where its page lies."""
+        if absent := self.live.watch.memory_absent:
+            self.say(f"Whether D memorises is not measured: {absent}")
+        if training.step:
+            self.bar.update(training.step)
+            self.bar.unpause()  # the rate is that of new steps
+            self.say(f"resumed at step {training.step}")
+        self.say(f"How it goes: {self.live.folder / 'index.html'}")
+
+    def say(self, message: str) -> None:
+        if self.writes:
+            self.bar.write(message, file=sys.stderr)
+
+    def show(self, training: Training) -> None:
+        """Show the last row of the history."""
+        row = training.history[-1]
+        self.bar.set_postfix({name: row[name] for name in ("epoch", "d_loss", "g_loss")}, refresh=False)
+        self.bar.update(int(row["step"]) - self.bar.n)
+        if self.writes:
+            self.live.show(training)
+
+    def save(self, training: Training) -> None:
+        if self.writes:
+            save_checkpoint(self.folder, training.step, training.state())
+
+    def end(self, training: Training) -> None:
+        self.live.write(training, ended=True)
 
 
 class Live:

@@ -20,7 +20,7 @@ from ganlib.report.parts import Absent, flat, found, tiled
 from ganlib.report.training import training_section
 
 REJECTED = 20
-"""Rejected files that are named."""
+"""Files left out, or unlike the others, that are named."""
 LIBRARIES = ("numpy", "pillow", "scipy", "torch", "torchvision")
 """Libraries whose version can change results."""
 
@@ -74,6 +74,7 @@ def provenance_section(
     return {
         "params": flat(params.model_dump()),
         "counts": {name: meta[name] for name in ("read", "duplicates_dropped", "rejected")} | meta["counts"],
+        "listed": 0 if isinstance(rejected, Absent) else len(rejected),
         "rejected": rejected if isinstance(rejected, Absent) else rejected.head(REJECTED).to_dict("records"),
         "hashes": {"source": meta["source_sha256"]} | meta["sha256"],
         "inputs": found(lock, lambda path: _tracked(path, inputs), "report"),

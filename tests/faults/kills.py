@@ -1,0 +1,271 @@
+"""Kills of DVC's commands: given again, they must make what they make when nobody stops them."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psutil
+from ruamel.yaml import YAML
+
+from ganlib.core.files import sha256_of
+from tests.conftest import ROOT, SMALL, edit_params
+from tests.faults.rounds import Outcome, Round
+
+STAGES = ("prepare", "judge", "reference", "train", "publish", "sample", "evaluate", "explore", "complete", "report")
+WAYS: dict[str, list[str]] = {
+    "repro": ["dvc", "repro"],
+    "exp run": ["dvc", "exp", "run", "-S", "seed=2"],
+    "temp": ["dvc", "exp", "run", "--temp", "-S", "seed=2"],
+    "queue": ["dvc", "queue", "start"],
+}
+SIGNALS = {"KILL": signal.SIGKILL, "TERM": signal.SIGTERM, "INT": signal.SIGINT}
+MOMENTS = ("stage", "stage", "stage", "lock")
+"""In the middle of the stage, or when DVC writes dvc.lock."""
+LONGEST = 5.0
+"""Seconds in a stage before it is killed."""
+PATIENCE = 300
+ORPHANED = 8
+"""Seconds after which nothing that a killed command had started may run."""
+
+
+class Kill(NamedTuple):
+    stage: str
+    way: str
+    signal: str
+    moment: str
+    group: bool
+    """Whether all processes of the command get the signal, as from a terminal, or DVC alone."""
+    wait: float
+    """Seconds, from when the stage has begun."""
+
+    def __str__(self) -> str:
+        who = "all" if self.group else "dvc"
+        return f"{self.way}: {self.stage}, {self.signal} to {who} at {self.moment} {self.wait:.1f} s"
+
+
+def rounds(seed: int, count: int) -> Iterator[Round]:
+    for number in range(count):
+        chance = random.Random(f"{seed}/{number}")
+        kill = Kill(
+            stage=STAGES[number % len(STAGES)],
+            way=chance.choice(list(WAYS)),
+            signal=chance.choice(list(SIGNALS)),
+            moment=chance.choice(MOMENTS),
+            group=chance.random() < 0.5,
+            wait=round(chance.uniform(0, LONGEST), 1),
+        )
+        yield Round(str(kill), partial(attempt, kill))
+
+
+def attempt(kill: Kill, folder: Path) -> Outcome:
+    """Kill a command, put right what `stages.repair` tells, give the command again, and compare."""
+    begin, whole = time.monotonic(), whole_run(folder)
+    here = folder / "here"
+    shutil.rmtree(here, ignore_errors=True)
+    wanted = before(whole, here, kill.stage)
+    told: list[str] = []
+    if kill.way == "queue":
+        call(["dvc", "exp", "run", "--queue", "-S", "seed=2", kill.stage], here)
+    command = WAYS[kill.way] + ([] if kill.way == "queue" else [kill.stage])
+    struck = strike(command, here, kill)
+    outcome = after(command, here, kill, wanted, told) if struck else "missed"
+    return Outcome(outcome, round(time.monotonic() - begin, 1), 0, " | ".join(told)[:500])
+
+
+def whole_run(folder: Path) -> Path:
+    """Run the pipeline once with small params and nobody to stop it; each round begins with a copy."""
+    whole = folder / "whole"
+    if whole.exists():
+        return whole
+    building = folder / "building"
+    names = call(["git", "ls-files", "--cached", "--others", "--exclude-standard"], ROOT).stdout.splitlines()
+    for name in names:
+        if (ROOT / name).is_file():
+            (building / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, building / name)
+    changes = SMALL | {"data.image_size": "8", "steps": "400", "train.checkpoint_every": "20", "seed": "2"}
+    params = building / "params.yaml"
+    params.write_text(edit_params(params.read_text(), changes))
+    (building / "dvc.lock").unlink(missing_ok=True)
+    for command in (["init", "-q", "-b", "main"], ["config", "user.name", "t"], ["config", "user.email", "t@t"]):
+        call(["git", *command], building)
+    call(["git", "add", "-A"], building)
+    call(["git", "commit", "-qm", "small"], building)
+    call(["dvc", "repro"], building)
+    return building.rename(whole)
+
+
+def before(whole: Path, here: Path, stage: str) -> dict[str, str]:
+    """Make the state in which a stage is the first that has not run; return the hashes that it must come to."""
+    shutil.copytree(whole, here, symlinks=True)
+    yaml = YAML(typ="safe", pure=True)
+    lock, pipeline = (yaml.load(here / name) for name in ("dvc.lock", "dvc.yaml"))
+    outs = outs_of(pipeline, stage)
+    wanted = hashes(here, outs)
+    for later in STAGES[STAGES.index(stage) :]:
+        lock["stages"].pop(later, None)
+    for out in outs:
+        shutil.rmtree(here / out) if (here / out).is_dir() else (here / out).unlink()
+    shutil.rmtree(here / ".dvc/cache/runs", ignore_errors=True)
+    shutil.rmtree(here / "checkpoints", ignore_errors=True)
+    shutil.rmtree(here / ".dvc/tmp", ignore_errors=True)
+    YAML().dump(lock, here / "dvc.lock")
+    params = here / "params.yaml"
+    params.write_text(edit_params(params.read_text(), {"seed": "1"}))
+    call(["git", "add", "-A"], here)
+    call(["git", "commit", "-qm", "before"], here)
+    return wanted
+
+
+def outs_of(pipeline: Any, stage: str) -> list[str]:
+    return [next(iter(out)) if isinstance(out, dict) else out for out in pipeline["stages"][stage]["outs"]]
+
+
+def hashes(folder: Path, names: list[str]) -> dict[str, str]:
+    """Return the sha256 of every file of some outputs."""
+    files = [
+        file
+        for name in names
+        for file in ([folder / name] if (folder / name).is_file() else (folder / name).rglob("*"))
+    ]
+    return {str(file.relative_to(folder)): sha256_of(file) for file in files if file.is_file()}
+
+
+def strike(command: list[str], here: Path, kill: Kill) -> bool:
+    """Start a command and kill it; return whether it was still running."""
+    if kill.way == "repro":  # an experiment sets it by itself
+        set_seed(here, "2")
+    with (here / ".git/said").open("w") as said:
+        process = subprocess.Popen(
+            command,
+            cwd=here,
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=said,
+            start_new_session=True,
+        )
+    deadline, lock = time.monotonic() + PATIENCE, here / "dvc.lock"
+    was = lock.stat().st_mtime_ns
+    while time.monotonic() < deadline:
+        if kill.moment == "lock" and kill.way in ("repro", "exp run"):
+            if lock.exists() and lock.stat().st_mtime_ns != was:
+                break
+        elif stages_under(here):
+            time.sleep(kill.wait)
+            break
+        if process.poll() is not None and kill.way != "queue":
+            break
+    number = SIGNALS[kill.signal]
+    if kill.way == "queue":
+        workers = [each for each in under(here) if kill.group or "queue" in " ".join(each.cmdline())]
+        for each in workers:
+            each.send_signal(number)
+        return bool(workers)
+    running = process.poll() is None
+    if running:
+        os.killpg(process.pid, number) if kill.group else process.send_signal(number)
+        process.wait()
+    return running
+
+
+def after(command: list[str], here: Path, kill: Kill, wanted: dict[str, str], told: list[str]) -> str:
+    """Return what became of it: `mended` and alike, or what is wrong."""
+    deadline = time.monotonic() + ORPHANED
+    while (left := under(here)) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    if left:
+        told.append(" ".join(left[0].cmdline())[:200])
+        for each in left:
+            each.kill()
+        return "orphan"
+    repaired = call([sys.executable, "-m", "stages.repair"], here)
+    told.append(repaired.stderr.strip())
+    if "Back to main: " in repaired.stderr:  # what it says, as a user would
+        back = repaired.stderr.split("Back to main: ")[1].strip()
+        call(["sh", "-c", back], here)
+    if call(["git", "symbolic-ref", "--short", "HEAD"], here, check=False).stdout.strip() != "main":
+        return "detached"
+    if kill.way == "repro":
+        set_seed(here, "2")
+    if kill.way == "queue":
+        return queue_again(here, kill, wanted, told)
+    again = call([*command], here, check=False)
+    if again.returncode:
+        told.append((again.stdout + again.stderr)[-300:])
+        return "failed"
+    return compared(here, kill, wanted, told)
+
+
+def queue_again(here: Path, kill: Kill, wanted: dict[str, str], told: list[str]) -> str:
+    told.append(call(["dvc", "queue", "status"], here, check=False).stdout[-200:])
+    call(["dvc", "queue", "remove", "--all"], here, check=False)
+    call(["dvc", "exp", "run", "--queue", "-S", "seed=2", kill.stage], here, check=False)
+    started = call(["dvc", "queue", "start"], here, check=False)
+    if started.returncode:
+        told.append(started.stderr[-300:])
+        return "failed"
+    deadline = time.monotonic() + PATIENCE
+    while under(here) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    return compared(here, kill, wanted, told)
+
+
+def compared(here: Path, kill: Kill, wanted: dict[str, str], told: list[str]) -> str:
+    """Return `identical` if the outputs are those of a run that nobody stopped."""
+    if kill.way in ("temp", "queue"):  # the workspace stays as it was: the experiment holds them
+        found = call(["git", "for-each-ref", "--format=%(refname)", "refs/exps"], here).stdout.split()
+        commits = [name for name in found if name.count("/") > 3 and "exec" not in name and "celery" not in name]
+        if not commits:
+            return "no experiment"
+        call(["git", "checkout", "-q", commits[-1]], here)
+        call(["dvc", "checkout"], here, check=False)
+    made = hashes(here, sorted({*wanted}))
+    wrong = [name for name in wanted if made.get(name) != wanted[name]]
+    told.extend(wrong[:3])
+    stale = call(["dvc", "status", kill.stage], here, check=False).stdout if kill.way == "repro" else ""
+    return "differs" if wrong else "stale" if "changed" in stale else "identical"
+
+
+def set_seed(here: Path, seed: str) -> None:
+    params = here / "params.yaml"
+    params.write_text(edit_params(params.read_text(), {"seed": seed}))
+
+
+def under(here: Path) -> list[psutil.Process]:
+    """Return the processes that work in a folder, or below it."""
+    found: list[psutil.Process] = []
+    for process in psutil.process_iter():
+        try:
+            if Path(process.cwd()).is_relative_to(here) and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except (psutil.Error, OSError):
+            continue
+    return found
+
+
+def stages_under(here: Path) -> bool:
+    return any("stages." in " ".join(process.cmdline()) for process in under(here) if process.is_running())
+
+
+def environment() -> dict[str, str]:
+    return os.environ | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "OMP_NUM_THREADS": "1",
+    }
+
+
+def call(command: list[str], folder: Path, check: bool = True) -> "subprocess.CompletedProcess[str]":
+    done = subprocess.run(
+        command, cwd=folder, env=environment(), capture_output=True, text=True, stdin=subprocess.DEVNULL
+    )
+    assert not check or done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+    return done
