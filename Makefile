@@ -30,6 +30,10 @@ faults: .venv/installed
 	python -m tests.faults params --count 1000
 	python -m tests.faults images --count 3000
 	python -m tests.faults archives --count 1000
+	python -m tests.faults checkpoints --count 1000
+	python -m tests.faults kills --count 60
+	python -m tests.faults disks --count 20
+	python -m tests.faults together --count 20
 
 .venv/installed: requirements.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or later is needed: make PYTHON=python3.12 ...")'

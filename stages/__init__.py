@@ -36,9 +36,15 @@ def begin(words: Sequence[str]) -> None:
 
 def check_params() -> None:
     """Check params.yaml, and that there is a GPU if it asks for one; raise UserError."""
+    from ganlib.core.errors import UserError
     from ganlib.core.params import load_params
 
-    if load_params().device == "cuda":
+    try:
+        params = load_params()
+    except UserError as error:
+        back = "\nparams.yaml keeps it until: git restore params.yaml" if "DVC_EXP_BASELINE_REV" in os.environ else ""
+        raise UserError(f"{error}{back}") from None
+    if params.device == "cuda":
         from ganlib.core.seeding import resolve_device  # imports torch, only when there is something to ask it
 
         resolve_device("cuda")

@@ -9,6 +9,7 @@ import torch
 import typer
 
 from ganlib.core.console import progress, run
+from ganlib.core.errors import UserError
 from ganlib.core.files import whole_folder, write_json
 from ganlib.core.packed import read_split
 from ganlib.core.params import load_params
@@ -46,6 +47,8 @@ def main(
     device, settings = resolve_device(params.device), params.explore
     generator, network, train = load_generator(model), load_judge(judge), read_split(prepared, "train").images
     check_judge(network, train.shape[1:])
+    if settings.neighbours > len(train):
+        raise UserError(f"explore.neighbours = {settings.neighbours}: there are {len(train)} training images: lower it")
 
     def draw(count: int, stream: str) -> torch.Tensor:
         random = random_generator(params.seed, f"explore/{stream}")

@@ -1,6 +1,9 @@
 """Several runs side by side: found in git, ranked only under one protocol."""
 
 import json
+import os
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +112,7 @@ def test_what_a_revision_lacks_is_absent_with_the_reason(history: Path, monkeypa
         page = render("compare.html.jinja", comparison_sections([read_run(name) for name in ("HEAD", "workspace")]))
     finally:
         run(["git", "restore", "."], history)
-    assert "Absent: no metrics/grid.png here" in page and "Figures absent: no metrics/evaluate.json here" in page
+    assert "Absent: no metrics/grid.png here" in page and "Absent: no metrics/evaluate.json here" in page
 
 
 def test_an_experiment_goes_by_its_name(history: Path, monkeypatch: pytest.MonkeyPatch):
@@ -152,3 +155,67 @@ def test_the_page_fits_and_meets_wcag_aa(
     assert page.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
     result = axe.Axe().run(page, options={"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21aa"]}})
     assert result.violations_count == 0, result.generate_report()
+
+
+CONFLICT = "<<<<<<< HEAD\n{ours}\n=======\n{theirs}\n>>>>>>> other\n"
+BROKEN = [
+    ("params.yaml", b"lr: [1\n", "params.yaml can't be read"),
+    ("params.yaml", b"", "params.yaml can't be read: it holds no keys"),
+    ("params.yaml", b"just words\n", "it holds no keys"),
+    ("params.yaml", CONFLICT.format(ours="lr: 1", theirs="lr: 2").encode(), "params.yaml holds a merge conflict"),
+    ("metrics/evaluate.json", b'{"domain_fid": null, "valid": 0.5}', None),
+    ("metrics/evaluate.json", CONFLICT.format(ours="{}", theirs="[]").encode(), "evaluate.json holds a merge conflict"),
+    ("metrics/evaluate.json", b"null", "evaluate.json can't be read"),
+    ("metrics/evaluate.json", b'{"domain_fid": 1', "evaluate.json can't be read"),
+    ("metrics/evaluate.json", b"\xff\xfe", "evaluate.json can't be read"),
+    ("metrics/details.json", b"[1, 2]", None),
+    ("metrics/history.csv", b"", None),
+    ("metrics/history.csv", b"step,d_loss\n", None),
+    ("metrics/history.csv", b"a,b\n1,2,3,4\n5\n", None),
+    ("metrics/evaluations.csv", CONFLICT.format(ours="1,2", theirs="3,4").encode(), None),
+    ("metrics/grid.png", b"\x89PNG\r\n\x1a\nbroken", "metrics/grid.png can't be read"),
+    ("metrics/grid.png", b"", "metrics/grid.png can't be read"),
+]
+
+
+@pytest.mark.parametrize(("path", "content", "words"), BROKEN)
+def test_what_a_revision_has_broken_is_absent_with_the_reason_and_the_rest_is_shown(
+    history: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, content: bytes, words: str | None
+):
+    folder = tmp_path / "clone"
+    shutil.copytree(history, folder)
+    (folder / path).write_bytes(content)
+    run(["git", "add", "-A"], folder)
+    run(["git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "broken"], folder)
+    command = [sys.executable, "-m", "stages.report", "compare", "HEAD", "faster", "workspace"]
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    done = run(command, folder, check=False)
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    page = (folder / "report/compare.html").read_text()
+    assert page.count("<tr>") > 5 and ">faster<" in page
+    if words:
+        assert page.replace("&#39;", "'").count(words) == 2  # of HEAD, and of the workspace
+
+
+def test_a_name_of_two_experiments_is_asked_about(history: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    folder = tmp_path / "clone"
+    shutil.copytree(history, folder)
+    head, before = (run(["git", "rev-parse", name], folder).stdout.strip() for name in ("HEAD", "HEAD~1"))
+    run(["git", "update-ref", f"refs/exps/{before[:2]}/{before[2:]}/icy-bear", "HEAD~1"], folder)
+    monkeypatch.chdir(folder)
+    with pytest.raises(UserError, match=r"icy-bear: 2 experiments have that name \(.*: give one's commit") as caught:
+        find_commit("icy-bear")
+    assert before[:8] in str(caught.value) and find_commit(head) == head
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root gives a folder away")
+def test_a_repository_of_another_user_is_called_that(history: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    folder = tmp_path / "clone"
+    shutil.copytree(history, folder)
+    for path in (folder, folder / ".git"):
+        os.chown(path, 12345, 12345)
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "none"))
+    monkeypatch.delenv("SUDO_UID", raising=False)
+    with pytest.raises(UserError, match=r"whose owner is another user; if you trust it: git config --global --add"):
+        find_commit("HEAD")

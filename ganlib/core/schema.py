@@ -60,6 +60,8 @@ def _refuse_no_path(value: Any) -> Any:
 def _refuse_control_characters(value: str) -> str:
     if any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in value):
         raise ValueError("holds a character that no name has, such as a line's end; leave it out")
+    if value.startswith("~"):
+        raise ValueError("~ is no folder here, as DVC reads the path too: write it out, from / on")
     return value
 
 

@@ -31,14 +31,14 @@ def comparison_sections(runs: Sequence[Run]) -> dict[str, Any]:
     groups = protocol_groups(metrics)
     return {
         "runs": runs,
-        "absent": [run.metrics.reason for run in runs if isinstance(run.metrics, Absent)],
+        "absent": [part.reason for run in runs for part in (run.params, run.metrics) if isinstance(part, Absent)],
         "unlike": {
             key: ["absent" if value is None else value for value in row]
             for key, row in unlike_protocols(metrics).items()
         },
         "protocols": [chr(ord("A") + group) for group in groups],
         "ranked": len(set(groups)) < len(groups),
-        "params": _differing([run.params for run in runs]),
+        "params": _differing([{} if isinstance(run.params, Absent) else run.params for run in runs]),
         "headline": [_row(metrics, kind) for kind in KINDS if any(kind.name in values for values in metrics)],
         "figures": {key: values for key, values in _differing(metrics).items() if not key.startswith("protocol_")},
         "grids": [

@@ -14,17 +14,22 @@ from pathlib import Path
 import pandas as pd
 
 from ganlib.core.files import read_table, write_table
-from tests.faults import archives, images, params_files
+from tests.faults import archives, checkpoints, disks, images, kills, params_files, together
 from tests.faults.rounds import Round, state_of_tree
 
 KINDS: dict[str, Callable[[int, int], Iterator[Round]]] = {
     "params": params_files.rounds,
     "images": images.rounds,
     "archives": archives.rounds,
+    "checkpoints": checkpoints.rounds,
+    "kills": kills.rounds,
+    "disks": disks.rounds,
+    "together": together.rounds,
 }
 """Each draws rounds from a seed and their number."""
-HELD = {"taken", "refused"}
-EVERY = 100
+HELD = {"taken", "refused", "identical", "fitted", "missed", "skipped"}
+"""Missed: what was to be killed had ended. Fitted: there was room enough."""
+EVERY = 10
 """Rounds between two writings of the table."""
 
 

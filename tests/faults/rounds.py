@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 class Outcome(NamedTuple):
     outcome: str
-    """`taken` or `refused`, which hold; else `traceback`, `died`, `slow`, `large` or `wordy`."""
+    """What became of it: `taken`, `refused` and `identical` hold, a name of what went wrong does not."""
     seconds: float
     mib: int
     said: str
