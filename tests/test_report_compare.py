@@ -192,7 +192,7 @@ def test_what_a_revision_has_broken_is_absent_with_the_reason_and_the_rest_is_sh
     done = run(command, folder, check=False)
     assert done.returncode == 0 and done.stderr == "", done.stderr
     page = (folder / "report/compare.html").read_text()
-    assert page.count("<tr>") > 5 and ">faster<" in page
+    assert page.count("<tr>") >= 2 and ">faster<" in page
     if words:
         assert page.replace("&#39;", "'").count(words) == 2  # of HEAD, and of the workspace
 
