@@ -9,6 +9,7 @@ repro: .venv/installed
 	@python -m stages.params check
 	@python -m stages.repair
 	dvc repro
+	@dvc status --quiet || { echo "error: DVC kept not all outputs: is the disk of its cache full? dvc status names them" >&2; exit 1; }
 
 test: .venv/installed
 	python -m pytest

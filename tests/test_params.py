@@ -1,6 +1,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -8,11 +9,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from jsonschema import Draft202012Validator
+from ruamel.yaml import YAML
 
 from ganlib.core.errors import UserError
 from ganlib.core.params import load_params
 from ganlib.core.schema import Params
-from tests.conftest import ROOT, edit_params
+from tests.conftest import ROOT, edit_params, small_params
 
 STAGES = ["prepare", "judge", "reference", "train", "publish", "sample", "evaluate", "explore", "complete", "report"]
 
@@ -159,3 +162,39 @@ def test_every_parameter_says_what_it_means():
         (name, leaf) for section in sections for name, leaf in section["properties"].items() if "$ref" not in leaf
     ]
     assert [name for name, leaf in leaves if not leaf.get("description")] == []
+
+
+@pytest.mark.parametrize("path", ["data", ".", "data/prepared", "data/samples/images", "metrics", "../{name}"])
+@pytest.mark.parametrize("key", ["data.path", "train.start"])
+def test_what_the_pipeline_makes_cannot_be_what_it_starts_from(params_file: Path, path: str, key: str):
+    shutil.copy(ROOT / "dvc.yaml", params_file.parent)
+    path = path.format(name=params_file.parent.name)
+    changes = {key: path} | ({"data.dataset": "folder"} if key == "data.path" else {})
+    params_file.write_text(edit_params(small_params(), changes))
+    with pytest.raises(UserError, match=rf"{key} = {path}: holds .*, which the pipeline makes of it"):
+        load_params()
+    params_file.write_text(edit_params(small_params(), {key: "data/raw"}))
+    load_params()
+
+
+@pytest.mark.parametrize("path", ["~/pets", "~", "~someone/pets.zip"])
+def test_a_home_folder_is_asked_to_be_written_out(params_file: Path, path: str):
+    params_file.write_text(edit_params(small_params(), {"data.path": f'"{path}"'}))
+    with pytest.raises(UserError, match=r"data\.path = .*: ~ is no folder here"):
+        load_params()
+
+
+@pytest.mark.parametrize("size", [30, 100, 250, 8, 64])
+@pytest.mark.parametrize("architecture", ["dcgan", "resnet", "mlp"])
+def test_editors_refuse_the_sizes_that_the_check_refuses(params_file: Path, size: int, architecture: str):
+    params_file.write_text(
+        edit_params(small_params(), {"data.image_size": str(size), "model.architecture": architecture})
+    )
+    document = YAML(typ="safe", pure=True).load(params_file.read_text().replace("4e-4", "0.0004"))
+    errors = list(Draft202012Validator(Params.model_json_schema()).iter_errors(document))
+    try:
+        load_params()
+        refused = False
+    except UserError:
+        refused = True
+    assert bool(errors) == refused == (architecture != "mlp" and size in (30, 100, 250)), errors

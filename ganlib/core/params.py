@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
+from ruamel.yaml import YAML
 from ruamel.yaml.nodes import Node, ScalarNode
 
 from ganlib.core.document import read_document, shortened
 from ganlib.core.errors import UserError
 from ganlib.core.schema import DCGAN_SIZES, NO_PATH, LabelledLoss, Params
 
-PARAMS_FILE = Path("params.yaml")
+PARAMS_FILE, PIPELINE = Path("params.yaml"), Path("dvc.yaml")
 MAX_FRAMES = 2000
 """Of the animated walk: all are in memory at once."""
 MAX_REFUSAL, MAX_LINES = 380, 5
@@ -100,9 +101,27 @@ def _check_together(params: Params) -> None:
         raise ValueError(
             f"data.path = {params.data.path}: data.dataset folder needs it: set it to a folder, zip or tar of images"
         )
+    for key, path in (("data.path", given_path(params.data.path)), ("train.start", given_path(params.train.start))):
+        for out in _outputs() if path else ():
+            if path and _overlap(path, out):
+                raise ValueError(f"{key} = {path}: holds {out}, which the pipeline makes of it: name another folder")
     for key in ("url", "sha256"):
         if params.data.dataset == "url" and getattr(params.data, key) is None:
             raise ValueError(f"data.{key} is null: data.dataset url needs the archive's address and its sha256")
+
+
+def _outputs() -> list[Path]:
+    """Return what the stages of dvc.yaml make, if it is here."""
+    if not PIPELINE.is_file():
+        return []
+    stages = YAML(typ="safe", pure=True).load(PIPELINE)["stages"].values()
+    outs = [out for stage in stages for out in stage.get("outs", ())]
+    return [Path(next(iter(out)) if isinstance(out, dict) else out) for out in outs]
+
+
+def _overlap(one: Path, other: Path) -> bool:
+    one, other = one.resolve(), other.resolve()
+    return one == other or one in other.parents or other in one.parents
 
 
 def _first(path: Path, lines: Iterator[str]) -> str:

@@ -23,6 +23,7 @@ WAYS: dict[str, list[str]] = {
     "temp": ["dvc", "exp", "run", "--temp", "-S", "seed=2"],
     "queue": ["dvc", "queue", "start"],
 }
+USUAL = [*("repro",) * 4, *("exp run",) * 3, *("temp",) * 2, "queue"]
 SIGNALS = {"KILL": signal.SIGKILL, "TERM": signal.SIGTERM, "INT": signal.SIGINT}
 MOMENTS = ("stage", "stage", "stage", "lock")
 """In the middle of the stage, or when DVC writes dvc.lock."""
@@ -53,7 +54,7 @@ def rounds(seed: int, count: int) -> Iterator[Round]:
         chance = random.Random(f"{seed}/{number}")
         kill = Kill(
             stage=STAGES[number % len(STAGES)],
-            way=chance.choice(list(WAYS)),
+            way=chance.choice(USUAL),
             signal=chance.choice(list(SIGNALS)),
             moment=chance.choice(MOMENTS),
             group=chance.random() < 0.5,
