@@ -87,3 +87,93 @@ def test_the_scale_of_features_and_their_order_change_nothing():
     train, images = gaussian(0, 300), gaussian(1, 200)
     plain = both(images, reference_of(train))
     assert both(images[::-1] * 1000, reference_of(train[::-1] * 1000)) == pytest.approx(plain)
+
+
+# Sanity checks of "All current generative fidelity and diversity metrics are flawed", arXiv:2505.22450, ICML 2025.
+
+
+def of_modes(seed: int, counts: tuple[int, ...]) -> Features:
+    """Draw so many points about each of some modes, far from one another."""
+    return np.concatenate([gaussian(seed + mode, count, shift=30 * mode) for mode, count in enumerate(counts)])
+
+
+@pytest.mark.parametrize("spread", [0.3, 0.6, 1.5, 3])
+def test_too_narrow_images_are_dense_and_too_wide_ones_are_not(spread: float):
+    density, coverage = both(gaussian(1, 800) * spread, reference_of(gaussian(0, 800)))
+    if spread < 1:
+        assert density > 0.95 and coverage < (0.35 if spread < 0.5 else 0.9)
+    else:
+        assert density < (0.2 if spread > 2 else 0.75) and coverage < 0.95
+
+
+@pytest.mark.parametrize("among", ["real", "generated"])
+def test_one_outlier_hides_no_difference_of_means(among: str):
+    real, fake, outlier = gaussian(0, 600), gaussian(1, 600, shift=1.5), np.full((1, 8), 1.5 * 3)
+    plain = both(fake, reference_of(real))
+    real, fake = (
+        (np.concatenate([real, outlier]), fake) if among == "real" else (real, np.concatenate([fake, -outlier]))
+    )
+    assert both(fake, reference_of(real)) == pytest.approx(plain, abs=0.03) and max(plain) < 0.25
+
+
+@pytest.mark.parametrize("left", [1, 2, 3, 4])
+def test_modes_dropped_one_after_the_other_lower_coverage_by_their_share(left: int):
+    counts = tuple(800 // left if mode < left else 0 for mode in range(4))
+    density, coverage = both(of_modes(10, counts), reference_of(of_modes(0, (200,) * 4)))
+    assert density > 0.9 and coverage == pytest.approx(left / 4, abs=0.1)
+
+
+def test_modes_that_fade_together_lower_coverage_step_by_step():
+    reference = reference_of(of_modes(0, (200,) * 4))
+    fading = [both(of_modes(10, (800 - 3 * rest, rest, rest, rest)), reference) for rest in (200, 100, 40, 10, 0)]
+    densities, coverages = zip(*fading, strict=True)
+    assert min(densities) > 0.9 and list(coverages) == sorted(coverages, reverse=True)
+    assert coverages[0] > 0.93 and coverages[-1] == pytest.approx(0.25, abs=0.1)
+
+
+@pytest.mark.parametrize("invented", [1, 2, 4])
+def test_invented_modes_lower_both_by_their_share(invented: int):
+    # Coverage too, by the calibration: of as many images fewer are left to cover with.
+    fake = np.concatenate(
+        [of_modes(10, (300,) * 4), *(gaussian(90 + n, 300, shift=-60 * (n + 1)) for n in range(invented))]
+    )
+    density, coverage = both(fake, reference_of(of_modes(0, (200,) * 4)))
+    assert (density, coverage) == pytest.approx((4 / (4 + invented),) * 2, abs=0.06)
+
+
+def test_a_dropped_and_an_invented_mode_are_both_seen():
+    fake = np.concatenate([of_modes(10, (200, 200, 200, 0)), gaussian(50, 200, shift=-60)])
+    density, coverage = both(fake, reference_of(of_modes(0, (200,) * 4)))
+    assert (density, coverage) == pytest.approx((0.75, 0.75), abs=0.12) and coverage < density
+
+
+@pytest.mark.parametrize(("real", "fake"), [(300, 300), (300, 1500), (1500, 300), (1500, 1500)])
+def test_how_many_images_there_are_moves_a_perfect_generator_little(real: int, fake: int):
+    assert both(gaussian(1, fake), reference_of(gaussian(0, real))) == pytest.approx((1, 1), abs=0.1)
+
+
+@pytest.mark.parametrize("dimension", [2, 16, 64, 128])
+def test_a_perfect_generator_is_perfect_in_any_dimension(dimension: int):
+    scores = both(gaussian(1, 700, dimension), reference_of(gaussian(0, 700, dimension)))
+    assert scores == pytest.approx((1, 1), abs=0.12)
+
+
+def test_one_disjoint_dimension_is_seen_among_identical_ones():
+    real, fake = gaussian(0, 600, 16), gaussian(1, 600, 16)
+    real[:, 0], fake[:, 0] = np.sign(real[:, 0]) * 0, 40 + fake[:, 0] * 0
+    assert max(both(fake, reference_of(real))) < 0.01
+
+
+@pytest.mark.parametrize(("dimension", "told"), [(2, True), (8, False)])
+def test_a_sphere_is_no_ball_and_a_cube_no_sphere_but_in_many_dimensions_nobody_sees_it(dimension: int, told: bool):
+    def on_sphere(seed: int) -> Features:
+        points = gaussian(seed, 800, dimension)
+        return points / np.linalg.norm(points, axis=1, keepdims=True)
+
+    ball = on_sphere(3) * np.random.default_rng(4).random((800, 1)) ** (1 / dimension)
+    side = (3 / dimension) ** 0.5  # as far from the centre, on average, as the sphere
+    cube = np.random.default_rng(5).uniform(-side, side, (800, dimension))
+    reference = reference_of(on_sphere(0))
+    assert both(on_sphere(1), reference) == pytest.approx((1, 1), abs=0.08)
+    for other in (ball, cube):
+        assert (min(both(other, reference)) < 0.6) == told

@@ -13,6 +13,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from ganlib.core.errors import UserError
+from ganlib.evaluation.clipped import clipped_coverage, clipped_density
 from ganlib.evaluation.order import content_order
 from ganlib.evaluation.plain import Settings, compare_sets
 from ganlib.evaluation.summary import Figures
@@ -20,6 +21,7 @@ from ganlib.features import lite0
 from ganlib.features.eyes import open_eyes, resolve_extractor, watching_extractor
 from ganlib.features.lite0 import Lite0, find_lite0, fold_norms, lite0_features, load_lite0, random_signs
 from ganlib.metrics.diversity import Labelled
+from ganlib.metrics.reference import build_reference
 from tests.conftest import ROOT
 
 CPU = torch.device("cpu")
@@ -148,6 +150,41 @@ def test_half_the_breeds_are_valid_and_less_diverse():
     everything = describe(cats[:415])
     whole, part = figures_of(cats[415:], everything), figures_of(half, everything)
     assert part["valid"] > 0.8 and part["diversity_score"] < whole["diversity_score"] - 0.05
+
+
+def clipped_of(fake: Labelled, real: Labelled) -> tuple[float, float]:
+    reference = build_reference(real, real, [], neighbours=5, bins=10, random=np.random.default_rng(0))
+    return clipped_density(fake.features, reference), clipped_coverage(fake.features, reference)
+
+
+@pytest.mark.slow
+def test_photographs_pass_the_checks_that_older_figures_fail():
+    """As with points in test_clipped: outliers, invented and dropped kinds, unlike counts."""
+    trained, heldout = (describe(images) for images in sets())
+    odd = describe(brown_noise(80, sets()[0].mean(0) * 0))
+    plain = clipped_of(heldout, trained)
+    spoilt = clipped_of(joined(heldout.take(np.arange(320)), odd), trained)
+    assert spoilt[0] == pytest.approx(0.8 * plain[0], abs=0.08) and spoilt[1] == pytest.approx(
+        0.8 * plain[1], abs=0.08
+    )  # a fifth is invented
+    assert clipped_of(heldout, joined(trained, odd.take(np.arange(8)))) == pytest.approx(plain, abs=0.06)
+    assert max(clipped_of(odd, joined(trained, odd.take(np.arange(2))))) < 0.1  # two outliers make it no good
+    assert clipped_of(heldout.take(np.arange(200)), trained) == pytest.approx(plain, abs=0.12)
+    dropped = [clipped_of(heldout.take(by_hue(heldout)[:count]), trained) for count in (400, 200, 100, 50)]
+    coverages = [coverage for _, coverage in dropped]
+    assert coverages == sorted(coverages, reverse=True) and coverages[-1] < coverages[0] - 0.2
+
+
+def joined(one: Labelled, other: Labelled) -> Labelled:
+    return Labelled(
+        features=np.concatenate([one.features, other.features]), classes=np.concatenate([one.classes, other.classes])
+    )
+
+
+def by_hue(images: Labelled) -> NDArray[np.int64]:
+    """Order images along the direction in which their features differ most: a cut drops one kind of them."""
+    centred = images.features - images.features.mean(0)
+    return np.argsort(centred @ np.linalg.svd(centred, full_matrices=False)[2][0])
 
 
 def test_features_have_a_length_of_about_one_and_do_not_depend_on_the_batch(monkeypatch: pytest.MonkeyPatch):
