@@ -4,7 +4,9 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
+import pandas as pd
 import typer
+from numpy.typing import NDArray
 
 from ganlib.core.console import run
 from ganlib.core.distributed import rank
@@ -31,7 +33,7 @@ from ganlib.evaluation.stored import load_gaussian, load_reference
 from ganlib.evaluation.summary import evaluate
 from ganlib.evaluation.table import headline_of
 from ganlib.features.eyes import load_eyes, resolve_extractor
-from ganlib.features.judge import ROTATIONS, check_judge, load_judge
+from ganlib.features.judge import ROTATIONS, Judge, check_judge, load_judge
 from ganlib.features.judging import asked_and_judged, judge_images
 from ganlib.metrics.frechet import fit_gaussian, gaussian_distance
 
@@ -87,28 +89,39 @@ def samples(
         subsets=params.evaluate.subsets,
         random=np.random.default_rng(random_generator(params.seed, "evaluate/draws").initial_seed()),
     )
-    order, labels = content_order(images), generated / "labels.npy"
-    table, agreement = read_table(reference / "confusion.csv", "asked", "judged"), {}
-    if labels.is_file() and network.class_names != ROTATIONS:  # a conditional model was asked for these classes
-        table = asked_and_judged(np.load(labels), described.classes[np.argsort(order)], network)
-        agreement = {"class_agreement": float(np.mean(table["asked"].to_numpy() == table["judged"].to_numpy()))}
+    order = content_order(images)
+    table = confusion_of(generated, described.classes[np.argsort(order)], network)
+    asked = {} if table is None else {"class_agreement": agreement_of(table)}
     if beside is not None:
-        agreement["domain_fid"] = gaussian_distance(fit_gaussian(beside), load_gaussian(reference))
+        asked["domain_fid"] = gaussian_distance(fit_gaussian(beside), load_gaussian(reference))
     protocol |= {"protocol_generated": len(images), "protocol_draws": params.evaluate.draws}
     bar, name = params.evaluate.min_judge_accuracy, protocol["protocol_extractor"]
     notes = notes_on(protocol) | notes_on_judge(load_eyes(judge), name, bar)
     trained = read_json(training / "training.json") | read_json(model / "published.json")
-    figures = rounded(result.metrics | agreement) | trained | notes | protocol
+    figures = rounded(result.metrics | asked) | trained | notes | protocol
     headline = headline_of(figures, extractor.prefix)
     write_json(metrics, headline)
     write_json(details, {name: value for name, value in figures.items() if name not in headline})
     pairs = in_order_given(result.nearest, order, np.load(reference / "train_order.npy"))
-    tables = {classes: result.per_class, nearest: pairs, confusion: table}
+    heldout_table = read_table(reference / "confusion.csv", "asked", "judged")
+    tables = {classes: result.per_class, nearest: pairs, confusion: heldout_table if table is None else table}
     for path, content in tables.items():
         write_table(path, content)
     for name in ("history.csv", "evaluations.csv", "alarms.csv"):
         with whole_file(curves / name) as partial:
             partial.write_bytes((training / name).read_bytes())
+
+
+def confusion_of(generated: Path, judged: NDArray[np.int64], judge: Judge) -> pd.DataFrame | None:
+    """Return the classes that a conditional model was asked for beside those judged, (N,); None of another model."""
+    labels = generated / "labels.npy"
+    known = labels.is_file() and judge.class_names != ROTATIONS
+    return asked_and_judged(np.load(labels), judged, judge) if known else None
+
+
+def agreement_of(confusion: pd.DataFrame) -> float:
+    """Return the share of images that the judge takes for the class asked for."""
+    return float(np.mean(confusion["asked"].to_numpy() == confusion["judged"].to_numpy()))
 
 
 @app.command()

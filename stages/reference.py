@@ -64,10 +64,9 @@ def main(
         bins=params.evaluate.bins,
         random=random,
     )
-    if len(meta["class_names"]) > 1 and reference.centres is not None and not eyes.names_classes:
-        print("WARNING: the judge is too poor to name classes: bins of features take their place", file=sys.stderr)
-    elif len(meta["class_names"]) > 1 and reference.centres is not None:
-        print("WARNING: no class has 20 held-out images: bins of features take their place", file=sys.stderr)
+    if len(meta["class_names"]) > 1 and reference.centres is not None:
+        why = "no class has 20 held-out images" if eyes.names_classes else "the judge is too poor to name classes"
+        print(f"WARNING: {why}: bins of features take their place", file=sys.stderr)
     known = heldout.labels if network.class_names == meta["class_names"] else None
     asked, judged = judge_confusion(network, heldout.images, known, device)
     figures = heldout_figures(reference, extractor.prefix, random)

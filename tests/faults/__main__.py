@@ -30,7 +30,7 @@ KINDS: dict[str, Callable[[int, int], Iterator[Round]]] = {
 HELD = {"taken", "refused", "identical", "fitted", "missed", "skipped"}
 """Missed: what was to be killed had ended. Fitted: there was room enough."""
 EVERY = 10
-"""Rounds between two writings of the table."""
+"""Seconds between two writings of the table."""
 
 
 def main() -> None:
@@ -40,17 +40,18 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="of the draw")
     parser.add_argument("--out", type=Path, default=Path("faults.csv"), help="what became of them")
     given = parser.parse_args()
-    state, begin = state_of_tree(), time.process_time()
+    state, begin, due = state_of_tree(), time.process_time(), 0.0
     rows = read_table(given.out, "state", "case", "said").to_dict("records") if given.out.exists() else []
     tried = {(row["kind"], row["seed"], row["round"]) for row in rows if row["state"] == state}
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         for number, (case, attempt) in enumerate(KINDS[given.kind](given.seed, given.count)):
             if (given.kind, given.seed, number) not in tried:
                 place = {"kind": given.kind, "seed": given.seed, "round": number, "case": case}
                 rows.append(place | attempt(Path(folder))._asdict() | {"state": state})
-            if number % EVERY == EVERY - 1 or number == given.count - 1:
+            if time.monotonic() > due or number == given.count - 1:
                 write_table(given.out, pd.DataFrame(rows))
                 print(number + 1, f"{time.process_time() - begin:.0f} s", flush=True)
+                due = time.monotonic() + EVERY
     table = pd.DataFrame([row for row in rows if (row["kind"], row["seed"]) == (given.kind, given.seed)])
     table = table[table["state"] == state]
     print(summary(table))

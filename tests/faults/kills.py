@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -98,16 +99,15 @@ def strike(command: list[str], here: Path, kill: Kill) -> bool:
         if kill.moment == "lock" and kill.way in ("repro", "exp run"):
             if lock.exists() and lock.stat().st_mtime_ns != was:
                 break
-        elif stages_under(here):
+        elif any("stages." in words for words in under(here).values()):
             time.sleep(kill.wait)
             break
         if process.poll() is not None and kill.way != "queue":
             break
     number = SIGNALS[kill.signal]
     if kill.way == "queue":
-        workers = [each for each in under(here) if kill.group or "queue" in " ".join(each.cmdline())]
-        for each in workers:
-            each.send_signal(number)
+        workers = [process for process, words in under(here).items() if kill.group or "queue" in words]
+        send(workers, number)
         return bool(workers)
     running = process.poll() is None
     if running:
@@ -122,9 +122,8 @@ def after(command: list[str], here: Path, kill: Kill, wanted: dict[str, str], to
     while (left := under(here)) and time.monotonic() < deadline:
         time.sleep(0.2)
     if left:
-        told.append(" ".join(left[0].cmdline())[:200])
-        for each in left:
-            each.kill()
+        told.append(next(iter(left.values()))[:200])
+        send(left, signal.SIGKILL)
         return "orphan"
     repaired = call([sys.executable, "-m", "stages.repair"], here)
     told.append(repaired.stderr.strip())
@@ -174,17 +173,17 @@ def compared(here: Path, kill: Kill, wanted: dict[str, str], told: list[str]) ->
     return "differs" if wrong else "stale" if "changed" in stale else "identical"
 
 
-def under(here: Path) -> list[psutil.Process]:
-    """Return the processes that work in a folder, or below it."""
-    found: list[psutil.Process] = []
+def under(here: Path) -> dict[psutil.Process, str]:
+    """Return the processes that work in a folder, or below it, and their commands."""
+    found: dict[psutil.Process, str] = {}
     for process in psutil.process_iter():
-        try:
+        with suppress(psutil.Error, OSError):  # it has just ended
             if Path(process.cwd()).is_relative_to(here) and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-        except (psutil.Error, OSError):
-            continue
+                found[process] = " ".join(process.cmdline())
     return found
 
 
-def stages_under(here: Path) -> bool:
-    return any("stages." in " ".join(process.cmdline()) for process in under(here) if process.is_running())
+def send(processes: Iterable[psutil.Process], number: signal.Signals) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
