@@ -8,6 +8,7 @@ import typer
 
 from ganlib.core.console import progress, run
 from ganlib.core.files import whole_folder
+from ganlib.core.memory import keep_freed_memory
 from ganlib.core.packed import read_meta, read_split
 from ganlib.core.params import load_params
 from ganlib.core.seeding import pin_arithmetic, resolve_device, seeded_weights
@@ -27,6 +28,7 @@ def main(
     params = load_params()
 
     pin_arithmetic(params.threads)
+    keep_freed_memory()
     device = resolve_device(params.device)
     meta, train, heldout = read_meta(prepared), read_split(prepared, "train"), read_split(prepared, "heldout")
     names, settings = judged_classes(meta["class_names"]), params.evaluate

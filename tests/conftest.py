@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from threadpoolctl import threadpool_limits
 
 from ganlib.core.files import read_json
 
@@ -41,9 +42,12 @@ SMALL = {
 
 
 @pytest.fixture(autouse=True)
-def seeded() -> None:
-    """Networks that a test builds start alike, whatever ran before it."""
+def alone() -> None:
+    """A test begins alike whatever ran before it: with one seed, and one thread, since idle ones spin."""
     torch.manual_seed(0)
+    if torch.get_num_threads() > 1:  # a stage in this process has set it, and BLAS's
+        threadpool_limits(1)
+        torch.set_num_threads(1)
 
 
 def edit_params(text: str, changes: dict[str, str]) -> str:

@@ -72,7 +72,8 @@ def _beside(target: Path, stem: str, suffix: str = "") -> Iterator[Path]:
 
 def _is_full(folder: Path, error: Exception) -> bool:
     # Libraries raise what they like when a disk is full, seldom with its number, and never with the file's name.
-    told = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    numbered = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    told = numbered or os.strerror(errno.ENOSPC) in str(error)
     return told or shutil.disk_usage(folder).free < NOTHING_FREE
 
 

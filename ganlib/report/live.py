@@ -56,6 +56,8 @@ class Reporter:
             self.bar.update(training.step)
             self.bar.unpause()  # the rate is that of new steps
             self.say(f"resumed at step {training.step}")
+        if self.writes:
+            self.live.write(training)
         self.say(f"How it goes: {self.live.folder / 'index.html'}")
 
     def say(self, message: str) -> None:
@@ -122,7 +124,7 @@ class Live:
             "ended": ended,
             "seconds": SECONDS,
             "steps": (training.step, self.steps),
-            "epochs": (epochs, epochs / training.step * self.steps),
+            "epochs": (epochs, epochs / max(1, training.step) * self.steps),
             "distance": "Distance" if isinstance(evaluations, Absent) else distance_title(evaluations),
             "charts": history_charts(history, alarms) | evaluation_charts(evaluations, alarms, None),
             "alarms": alarms.to_dict("records"),
