@@ -43,7 +43,7 @@ SMALL = {
 
 @pytest.fixture(autouse=True)
 def alone() -> None:
-    """A test begins alike whatever ran before it: with one seed, and one thread, since idle ones spin."""
+    """Begin every test alike, whatever ran before it: with one seed, and one thread, since idle ones spin."""
     torch.manual_seed(0)
     if torch.get_num_threads() > 1:  # a stage in this process has set it, and BLAS's
         threadpool_limits(1)
