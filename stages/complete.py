@@ -15,7 +15,8 @@ from ganlib.core.memory import keep_freed_memory
 from ganlib.core.packed import read_meta, read_split
 from ganlib.core.params import given_path, load_params
 from ganlib.core.seeding import pin_arithmetic, random_generator, resolve_device
-from ganlib.datasets.decode import Preparation, Ranges
+from ganlib.datasets.decode import Preparation
+from ganlib.datasets.depth import Ranges
 from ganlib.datasets.plain import read_prepared_images
 from ganlib.functional.losses import LOSSES
 from ganlib.looking.completion import compare_completions, complete, completion_figures, steps_an_image

@@ -15,7 +15,8 @@ from ganlib.core.images import grid_image
 from ganlib.core.packed import read_split
 from ganlib.core.params import given_path, load_params
 from ganlib.core.schema import DataParams
-from ganlib.datasets.decode import Preparation, Ranges, UnusableError, decide_ranges
+from ganlib.datasets.decode import Preparation
+from ganlib.datasets.depth import Ranges, UnusableError, decide_ranges
 from ganlib.datasets.examples import Place, Source
 from ganlib.datasets.pack import Packed, describe, pack
 from ganlib.datasets.sources import open_source

@@ -15,7 +15,8 @@ from PIL import Image, TiffImagePlugin
 from ganlib.core.errors import UserError
 from ganlib.core.packed import SPLITS, read_meta, read_split
 from ganlib.core.schema import DataParams
-from ganlib.datasets.decode import MAX_BYTES, RESIZES, Preparation, UnusableError, prepare_chunk, prepare_example
+from ganlib.datasets.decode import MAX_BYTES, RESIZES, Preparation, prepare_chunk, prepare_example
+from ganlib.datasets.depth import UnusableError
 from ganlib.datasets.examples import Example, Rejected
 from stages import prepare
 from tests.conftest import edit_params, small_params

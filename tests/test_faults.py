@@ -15,7 +15,7 @@ from PIL import Image
 from ganlib.core.errors import UserError
 from ganlib.core.files import read_table
 from ganlib.core.params import load_params
-from ganlib.datasets import decode, unpack
+from ganlib.datasets import decode, depth, unpack
 from ganlib.datasets.decode import prepare_example
 from ganlib.datasets.examples import Example, Rejected
 from ganlib.datasets.trees import tree_source
@@ -100,9 +100,9 @@ def test_flattening_in_bands_gives_what_flattening_at_once_gives(monkeypatch: py
     }.get(mode, lambda: image.convert("L").convert("F") if mode == "F" else image.convert(mode))()
     if mode == "P":
         image.info["transparency"] = 3
-    whole = decode.flatten(image, 99).tobytes()
-    monkeypatch.setattr(decode, "BAND", 700)
-    assert decode.flatten(image, 99).tobytes() == whole
+    whole = decode.eight_bits(image, depth.Ranges(), 99)[0].tobytes()
+    monkeypatch.setattr(depth, "BAND", 700)
+    assert decode.eight_bits(image, depth.Ranges(), 99)[0].tobytes() == whole
 
 
 def test_an_image_that_would_fill_the_memory_is_rejected_before_it_is_decoded(monkeypatch: pytest.MonkeyPatch):

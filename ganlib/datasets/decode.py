@@ -2,20 +2,19 @@
 
 import hashlib
 import io
-import math
 import re
 import struct
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import xxhash
 from PIL import AvifImagePlugin, Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
+from ganlib.datasets.depth import WHITE_IS_ZERO, Extent, Ranges, UnusableError, bands, extent_of, is_deep, to_eight_bits
 from ganlib.datasets.examples import Example, Rejected, named_as_image
 from ganlib.datasets.limits import MAX_MEMORY, ORIENTED, START_OF_SCAN, bounded_memory, memory_needed
 
@@ -33,38 +32,14 @@ MAX_BYTES = 256 * 2**20
 """Of one file; larger ones are rejected unread."""
 MIN_SIDE = 4
 """Pixels; less is no picture of anything."""
-DEPTHS = tuple((1 << bits) - 1 for bits in (8, 10, 12, 14, 16))
-"""What is white in integers of so many bits."""
-OVERSHOOT = 1.5
-"""Times white, to which sharpening brings floats; beyond it white is something else."""
-WHITE_IS_ZERO = 262, 0
-"""A TIFF's tag, and what it says then; Pillow inverts 8 bits by itself."""
 TOO_MUCH = f"more than {MAX_MEMORY >> 20} MiB of memory"
 MODES = {1: "L", 3: "RGB"}
-BAND = 2**18
-"""Pixels that are flattened at a time: what that takes on the way is many times as large as they are."""
 MAX_SCANS = 4 * 10**9
 """Pixels times scans of a JPEG, each of which is decoded in full; ten scans of 50 megapixels are an eighth."""
 MAX_REASON = 200
 EXTREME = 3
 """Times a side is longer than the other where cropping or squashing leaves little of the picture."""
 UPSCALED, LONG = "made larger from", "far from square:"
-
-
-class Ranges(NamedTuple):
-    """Which values of pixels of over 8 bits are black and white, throughout a set of images."""
-
-    integers: tuple[float, float] = (0, 65535)
-    floats: tuple[float, float] = (0, 1)
-
-
-class Extent(NamedTuple):
-    """The least and the greatest value of pixels of over 8 bits."""
-
-    kind: str
-    """A field of Ranges."""
-    low: float
-    high: float
 
 
 class Preparation(NamedTuple):
@@ -93,10 +68,6 @@ class Prepared(NamedTuple):
     """None for an image of 8 bits."""
     note: str
     """What its owner should know of it, or nothing."""
-
-
-class UnusableError(ValueError):
-    """An image that is whole, but not usable; the message says why."""
 
 
 def prepare_example(example: Example, preparation: Preparation) -> Prepared | Rejected:
@@ -200,58 +171,6 @@ def upright(image: Image.Image) -> Image.Image:
         return image
 
 
-def is_deep(image: Image.Image) -> bool:
-    """Tell whether pixels are integers of over 8 bits, or floats."""
-    return image.mode == "F" or image.mode.startswith("I")
-
-
-def extent_of(image: Image.Image) -> Extent:
-    """Return the least and the greatest value of an image's pixels, but for one that stands for transparency."""
-    low, high, clear = math.inf, -math.inf, image.info.get("transparency")
-    for box in bands(image):
-        values = np.asarray(image.crop(box))
-        if not np.isfinite(values).all():
-            raise UnusableError("values that are not finite")
-        seen = values if clear is None else values[values != clear]
-        if seen.size:
-            low, high = min(low, float(seen.min())), max(high, float(seen.max()))
-    return Extent("floats" if image.mode == "F" else "integers", *((low, high) if low <= high else (0.0, 0.0)))
-
-
-def joined(extents: Iterable[Extent]) -> list[Extent]:
-    """Return one extent of each kind, which takes in all of it."""
-    found = dict[str, Extent]()
-    for new in extents:
-        old = found.get(new.kind, new)
-        found[new.kind] = new._replace(low=min(old.low, new.low), high=max(old.high, new.high))
-    return list(found.values())
-
-
-def decide_ranges(extents: Iterable[Extent]) -> Ranges:
-    """Return what is black and white in a set of images of these extents; raise UnusableError where that can't be told.
-
-    Integers are white at the greatest value of 8, 10, 12, 14 or 16 bits, the least that none exceeds. Floats lie
-    between 0 or -1 and 1, or between 0 and 255; a little beyond is what sharpening makes, and is cut off.
-    """
-    decided = Ranges()
-    for kind, low, high in extents:
-        if kind == "integers":
-            white = next((white for white in DEPTHS if high <= white), None)
-            fitting = [] if low < 0 or white is None else [(0, white)]
-        else:
-            signed, slack = low < 1 - OVERSHOOT, OVERSHOOT - 1
-            fits = {
-                (0, 1): not signed and high <= OVERSHOOT,
-                (-1, 1): signed and low >= -OVERSHOOT and high <= OVERSHOOT,
-                (0, 255): low >= -255 * slack and 255 / 4 <= high <= 255 * OVERSHOOT,
-            }
-            fitting = [between for between, fit in fits.items() if fit]
-        if not fitting:
-            raise UnusableError(f"{kind} from {low:g} to {high:g}")
-        decided = decided._replace(**{kind: fitting[0]})
-    return decided
-
-
 def flatten(image: Image.Image, background: int) -> Image.Image:
     """Lay what is transparent in an image of 8 bits over a grey level."""
     if not image.has_transparency_data:
@@ -262,27 +181,6 @@ def flatten(image: Image.Image, background: int) -> Image.Image:
         canvas = Image.new("RGBA", part.size, (background, background, background, 255))
         flat.paste(Image.alpha_composite(canvas, part).convert("RGB"), box)
     return flat
-
-
-def to_eight_bits(image: Image.Image, between: tuple[float, float], background: int, inverted: bool) -> Image.Image:
-    """Map values from black to white to grey 0..255, or the other way round, and transparent ones to a grey level."""
-    (low, high), clear = between, image.info.get("transparency")
-    flat = Image.new("L", image.size)
-    for box in bands(image):
-        values = np.asarray(image.crop(box))
-        greys = np.rint((values.astype(np.float64) - low) * (255 / (high - low))).clip(0, 255)
-        greys = 255 - greys if inverted else greys
-        if clear is not None:
-            greys[values == clear] = background
-        flat.paste(Image.fromarray(greys.astype(np.uint8)), box)
-    return flat
-
-
-def bands(image: Image.Image) -> Iterator[tuple[int, int, int, int]]:
-    """Yield boxes that cover an image from top to bottom."""
-    rows = max(1, BAND // image.width)
-    for top in range(0, image.height, rows):
-        yield 0, top, image.width, min(top + rows, image.height)
 
 
 def crop(image: Image.Image, size: int, background: int) -> Image.Image:

@@ -16,7 +16,8 @@ import pandas as pd
 from ganlib.core.errors import UserError
 from ganlib.core.files import write_table
 from ganlib.core.packed import SPLITS, ImageWriter, image_writer, images_path, labels_path
-from ganlib.datasets.decode import LONG, RESIZES, UPSCALED, Extent, Preparation, Prepared, joined
+from ganlib.datasets.decode import LONG, RESIZES, UPSCALED, Preparation, Prepared
+from ganlib.datasets.depth import Extent, joined
 from ganlib.datasets.examples import Rejected, Source
 from ganlib.datasets.parallel import prepare_all
 

@@ -10,19 +10,15 @@ from numpy.typing import NDArray
 from ganlib.core.errors import UserError
 from ganlib.datasets.decode import (
     RESIZES,
-    Extent,
     Preparation,
     Prepared,
-    Ranges,
-    UnusableError,
-    decide_ranges,
     eight_bits,
-    joined,
     open_image,
     prepare_example,
     read_content,
     rejection,
 )
+from ganlib.datasets.depth import Extent, Ranges, UnusableError, decide_ranges, joined
 from ganlib.datasets.examples import Example, Rejected
 from ganlib.datasets.limits import bounded_memory
 from ganlib.datasets.trees import tree_source
