@@ -50,6 +50,12 @@ def alone() -> None:
         torch.set_num_threads(1)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest: processes that share the tests then end together."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 def edit_params(text: str, changes: dict[str, str]) -> str:
     """Replace values in the text of a params file, keys given as `train.log_every`; comments stay."""
     lines, sections = text.splitlines(), [""]

@@ -17,6 +17,8 @@ from tests.digits import (
     reference_of_digits,
 )
 
+pytestmark = pytest.mark.slow
+
 TOLERANCE = 0.08
 """Between judges and between splits: the specification's own figures have a deviation of some hundredths."""
 RATIOS = ("domain_fid_over_floor", "coverage_over_heldout")

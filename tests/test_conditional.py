@@ -35,6 +35,8 @@ from tests.test_params import STAGES
 from tests.test_stages import arguments_of, invoke
 from tests.test_training import CPU, go_on, settings
 
+pytestmark = pytest.mark.slow
+
 MODES = ["concat", "projection", "auxiliary"]
 COUNTS = {"dark": 30, "bright": 10, "absent": 0}
 

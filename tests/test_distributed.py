@@ -26,6 +26,8 @@ from tests.conftest import ROOT, edit_params
 from tests.test_resume import TRAIN, finish, hashes, prepared, start, template, wait_for_checkpoint  # noqa: F401
 from tests.test_training import CPU, settings
 
+pytestmark = pytest.mark.slow
+
 VARIANTS = [
     {"name": "nonsaturating", "r1": 0.5, "translation": 0.125, "label_flip": 0.2},
     {
@@ -110,6 +112,7 @@ def ranks_of(launcher: "subprocess.Popen[str]") -> list[int]:
     return [int(number) for number in found]
 
 
+@pytest.mark.proof
 def test_a_killed_process_ends_the_others_and_the_same_command_goes_on(prepared: Path):  # noqa: F811
     params = prepared / "params.yaml"
     params.write_text(edit_params(params.read_text(), {"train.distributed": "2", "steps": "60"}))

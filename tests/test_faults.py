@@ -23,9 +23,18 @@ from tests.conftest import ROOT, edit_params
 from tests.faults.archives import lying_zip, tar_header, xz_dictionary, zipped
 from tests.pictures import PREPARATION, encoded, pets, picture, reasons
 
+pytestmark = pytest.mark.slow
+
+
+OVER_THE_PIPELINE = [
+    pytest.param(kind, count, marks=pytest.mark.proof)
+    for kind, count in (("kills", 2), ("disks", 3), ("checkpoints", 50), ("together", 4))
+]
+"""Each runs the whole pipeline first; test_resume, test_pipeline and test_repair have a kill or two of each sort."""
+
 
 @pytest.mark.skipif(sys.platform != "linux", reason="forks, and reads what they took from the kernel")
-@pytest.mark.parametrize(("kind", "count"), [("params", 40), ("images", 60), ("archives", 40)])
+@pytest.mark.parametrize(("kind", "count"), [("params", 25), ("images", 30), ("archives", 20), *OVER_THE_PIPELINE])
 def test_a_few_faults_of_each_kind_hold(tmp_path: Path, kind: str, count: int):
     command = [sys.executable, "-m", "tests.faults", kind, "--count", str(count), "--out", str(tmp_path / "faults.csv")]
     for _ in range(2):  # the second time all is there

@@ -25,6 +25,7 @@ def test_a_clone_without_data_knows_that_its_lock_is_current(reproduced: Path, t
     assert "up to date" in run(["dvc", "repro", "--dry", "--allow-missing"], tmp_path / "clone").stdout
 
 
+@pytest.mark.proof
 def test_two_clones_agree_byte_for_byte(reproduced: Path, tmp_path: Path):
     run(["git", "clone", "-q", str(reproduced), str(tmp_path / "twin")], tmp_path)
     run(["dvc", "repro"], tmp_path / "twin")

@@ -78,7 +78,10 @@ def test_what_is_wrong_is_said_in_one_line_and_nothing_is_left(tmp_path: Path, c
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGKILL, *(pytest.param(each, marks=pytest.mark.proof) for each in (signal.SIGINT, signal.SIGTERM))],
+)
 def test_a_killed_prepare_leaves_no_output_and_no_process(tmp_path: Path, number: signal.Signals):
     data = encoded(picture(0, (1500, 1500)))
     tree({f"{index}.png": data for index in range(400)}, tmp_path / "many")

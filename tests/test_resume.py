@@ -28,14 +28,16 @@ from stages.train import DEPENDS_ON, own_params
 from tests.conftest import ROOT, SMALL, edit_params
 from tests.test_stages import declared_params
 
+pytestmark = pytest.mark.slow
+
 TRAIN = [sys.executable, "-m", "stages.train", "data/prepared", "data/judge", "--checkpoints", "checkpoints", "--out"]
 UNLABELLED = {"loss.real_label_low": "1", "loss.real_label_high": "1"}
 VARIANTS = [
     {},
-    {"loss.name": "minimax", "train.instance_noise": "0.1", "loss.label_flip": "0.1", "train.d_steps": "2"},
     {"model.conditional": "auxiliary", "model.architecture": "resnet", "loss.auxiliary": "0.5"},
 ]
 MORE_VARIANTS = [
+    {"loss.name": "minimax", "train.instance_noise": "0.1", "loss.label_flip": "0.1", "train.d_steps": "2"},
     {"loss.name": "least_squares", "model.architecture": "mlp", "loss.real_label_high": "1"},
     {"loss.name": "hinge", "model.spectral_norm": "true"} | UNLABELLED,
     {"loss.name": "wasserstein", "loss.gradient_penalty": "10", "model.d_norm": "none"} | UNLABELLED,
@@ -152,6 +154,7 @@ def test_other_params_do_not_resume(prepared: Path):
     assert "resumed" not in finish(prepared, "out")
 
 
+@pytest.mark.proof
 def test_another_checkpoint_every_goes_on_from_the_same_checkpoint_and_ends_with_the_same_bytes(prepared: Path):
     kill_and_change(prepared, "resumed", {"train.checkpoint_every": "50"})
     assert "resumed at step" in finish(prepared, "resumed")
@@ -202,6 +205,7 @@ def test_more_steps_go_on_with_the_bytes_of_one_long_run(prepared: Path):
     assert "continued" not in (prepared / "longer/training.json").read_text()
 
 
+@pytest.mark.proof
 def test_a_schedule_that_differs_is_told_and_starts_anew_unless_asked(prepared: Path):
     change(prepared, steps="64")
     finish(prepared, "short")
@@ -221,7 +225,7 @@ def test_a_schedule_that_differs_is_told_and_starts_anew_unless_asked(prepared: 
     assert hashes(prepared / "again") == hashes(prepared / "exact") != hashes(prepared / "forced")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.proof)])
 def test_ctrl_c_keeps_the_step_and_the_same_command_goes_on_from_it(prepared: Path, number: signal.Signals):
     change(prepared, train__checkpoint_every="60")
     process = start(prepared, "out")

@@ -30,6 +30,8 @@ from tests.pictures import pets, tree
 from tests.test_params import STAGES
 from tests.test_structure import PIPELINE, outs_of
 
+pytestmark = pytest.mark.slow
+
 
 def prefixes(section: type[Section], before: str = "") -> dict[type[Section], str]:
     """Return what the names of each section's parameters begin with."""
@@ -194,6 +196,7 @@ def test_samples_in_bf16_differ_from_those_in_fp32_by_a_few_levels(
     assert 0 < apart.mean() < 1 and apart.max() < 16
 
 
+@pytest.mark.proof
 def test_two_processes_sample_and_describe_what_one_does(
     pipeline: tuple[Path, dict[str, set[str]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

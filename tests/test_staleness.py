@@ -106,6 +106,7 @@ def test_downloads_make_nothing_stale(here: Path):
     assert stale() == set()
 
 
+@pytest.mark.proof
 def test_a_changed_file_behind_a_path_makes_stale_the_stages_that_read_it(here: Path):
     tree({f"{seed}.png": encoded(picture(seed, (32, 32), "L")) for seed in range(6)}, Path("own"))
     draw_mask(Path("holes/top.png"), rows=8)
@@ -130,6 +131,7 @@ def test_a_changed_file_behind_a_path_makes_stale_the_stages_that_read_it(here: 
     assert {"prepare", "complete"} <= stale()
 
 
+@pytest.mark.proof
 def test_another_end_is_published_without_training(here: Path):
     before = np.load("data/samples/images.npy")
     change(publish__checkpoint="final", publish__ema="false")
