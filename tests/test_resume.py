@@ -255,6 +255,9 @@ def test_training_starts_from_a_published_model(prepared: Path):
     publish = [sys.executable, "-m", "stages.publish", "first", "--out", "model"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     subprocess.run(publish, cwd=prepared, env=environment, check=True)
+    discriminator = prepared / "model/discriminator.json"
+    assert '"classes": 10' in discriminator.read_text()
+    discriminator.write_text(discriminator.read_text().replace('"classes": 10', '"classes": 12'))  # of other images
     change(prepared, train__start="model", lr="1e-30", steps="2", train__evaluate_every="1")
     finish(prepared, "second")
     weights = [load_file(prepared / name / "generator.safetensors") for name in ("model", "second/final")]

@@ -73,7 +73,7 @@ def load_inputs(prepared: Path, judge: Path, game: Game, params: Params) -> Inpu
 
 
 OF_CLASSES = ("class_names", "class_counts")
-"""Keys of a configuration that speak of the images it was trained on."""
+"""Keys of a configuration that speak of the classes it was trained on: only how many there are is in its weights."""
 
 
 def check_start(folder: Path, configs: Mapping[str, Mapping[str, Any]]) -> None:
@@ -85,7 +85,8 @@ def check_start(folder: Path, configs: Mapping[str, Mapping[str, Any]]) -> None:
                 f"train.start = {folder}: there is no {path.name}; give a copy of a folder that publish made"
             )
         theirs = read_json(path)
-        for key in config.keys() | theirs.keys():
+        free = {"aspect"} | ({"classes"} if config.get("conditional") == "none" else set[str]())
+        for key in sorted((config.keys() | theirs.keys()) - free):
             ours, other = config.get(key), theirs.get(key)
             alike = len(ours or []) == len(other or []) if key in OF_CLASSES else ours == other
             if not alike:
