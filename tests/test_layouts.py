@@ -153,7 +153,7 @@ def test_a_damaged_dataset_json_stops_nothing(tmp_path: Path, content: bytes):
 
 
 def test_links_inside_archives_are_what_they_lead_to(tmp_path: Path):
-    files = pictures("pool/1.png", "pool/2.png", "cats/3.png")
+    files = pictures("pool/1.png", "pool/2.png", "cats/3.png", "deep/er/still/4.png")
     with tarfile.open(tmp_path / "a.tar", "w") as tar:
         for name, content in files.items():
             member = tarfile.TarInfo(name)
@@ -163,6 +163,7 @@ def test_links_inside_archives_are_what_they_lead_to(tmp_path: Path):
             ("dogs/1.png", tarfile.LNKTYPE, "pool/1.png"),  # of a tree with hard links tar keeps only the first
             ("dogs/2.png", tarfile.SYMTYPE, "../pool/2.png"),
             ("birds", tarfile.SYMTYPE, "pool"),
+            ("fish", tarfile.SYMTYPE, "deep/er"),
             ("loop.png", tarfile.SYMTYPE, "loop.png"),
         ):
             member = tarfile.TarInfo(name)
@@ -175,6 +176,7 @@ def test_links_inside_archives_are_what_they_lead_to(tmp_path: Path):
             ("dogs/1.png", "../pool/1.png"),
             ("dogs/2.png", "../pool/2.png"),
             ("birds", "pool"),
+            ("fish", "deep/er"),
             ("loop.png", "loop.png"),
         ):
             link = zipfile.ZipInfo(name)
@@ -182,8 +184,9 @@ def test_links_inside_archives_are_what_they_lead_to(tmp_path: Path):
             zipped.writestr(link, target)
     wanted = {name: name.split("/")[0] for name in files}
     wanted |= {"dogs/1.png": "dogs", "dogs/2.png": "dogs", "birds/1.png": "birds", "birds/2.png": "birds"}
+    wanted["fish/still/4.png"] = "fish"
     for path in (tmp_path / "a.tar", tmp_path / "a.zip"):
-        assert labels(path) == (["birds", "cats", "dogs", "pool"], wanted)
+        assert labels(path) == (["birds", "cats", "deep", "dogs", "fish", "pool"], wanted)
         contents = {item.name: item.content for item in tree_source(path).examples if isinstance(item, Example)}
         assert contents["birds/2.png"] == contents["dogs/2.png"] == files["pool/2.png"]
         assert reasons(tree_source(path)) == {"loop.png": "a link to no file"}

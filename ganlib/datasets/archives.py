@@ -5,7 +5,7 @@ import tarfile
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from stat import S_ISLNK
 
 from ganlib.datasets.classes import LABELS_FILE, Label, labelled_by
@@ -37,7 +37,7 @@ class Links:
 
     def __init__(self, targets: dict[str, str], names: set[str]):
         ends = {link: self._end(link, targets) for link in targets}
-        folders = {posixpath.dirname(name) for name in names}
+        folders = {str(folder) for name in names for folder in PurePosixPath(name).parents} - {"."}
         self.files: dict[str, list[str]] = {}
         self.folders = [(f"{end}/", link) for link, end in ends.items() if end in folders and end not in names]
         self.nowhere = {link for link, end in ends.items() if end not in names and end not in folders}
@@ -81,6 +81,7 @@ def zip_source(path: Path, origin: str) -> Source:
                 labels = labels or labelled_by(text, name.removesuffix(LABELS_FILE))
     links = Links(targets, set(members) - set(targets))
     images += [other for name in list(images) for other in links.names_of(name)]
+    others[NO_FILE] = len(links.nowhere)
     listing = Listing(images, others, labels)
     classes = listing.classes()
 
@@ -93,15 +94,18 @@ def zip_source(path: Path, origin: str) -> Source:
                         continue
                     item = _read_zip(archive, member, classes.label, allowance)
                     yield item
-                    yield from _linked(item, links.names_of(slashed(member.filename)), classes.label)
+                    yield from _linked(item, links.names_of(slashed(member.filename)), classes.label, allowance)
         except Exception as error:
             raise damaged(origin, error) from None
 
     return listing.source(origin, total, examples(), classes)
 
 
-def _linked(item: Example | Rejected, names: list[str], label: Label) -> Iterator[Example | Rejected]:
+def _linked(
+    item: Example | Rejected, names: list[str], label: Label, allowance: Allowance
+) -> Iterator[Example | Rejected]:
     for name in names:
+        allowance.take(len(item.content) if isinstance(item, Example) and isinstance(item.content, bytes) else 0)
         named = item._replace(name=printable(name))
         yield named._replace(label=label(name)) if isinstance(named, Example) else named
 
@@ -173,6 +177,7 @@ def tar_source(path: Path, origin: str) -> Source:
                 others[NO_IMAGE] += 1
     links = Links(targets, set(names) - set(targets))
     images += [other for name in list(images) for other in links.names_of(name)]
+    others[NO_FILE] = len(links.nowhere)
     listing = Listing(images, others, labels)
     classes = listing.classes()
 
@@ -185,7 +190,7 @@ def tar_source(path: Path, origin: str) -> Source:
                         continue
                     item = _read_tar(archive, member, classes.label, reader)
                     yield item
-                    yield from _linked(item, links.names_of(name), classes.label)
+                    yield from _linked(item, links.names_of(name), classes.label, reader.allowance)
         except Exception as error:
             raise damaged(origin, error) from None
 
