@@ -198,3 +198,14 @@ def test_editors_refuse_the_sizes_that_the_check_refuses(params_file: Path, size
     except UserError:
         refused = True
     assert bool(errors) == refused == (architecture != "mlp" and size in (30, 100, 250)), errors
+
+
+def test_a_typo_of_an_experiment_says_how_to_take_it_back(params_file: Path):
+    params_file.write_text(params_file.read_text().replace("lr: 4e-4", "lr: fast", 1))
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "DVC_EXP_BASELINE_REV": "0" * 40}  # as DVC sets it
+    done = subprocess.run(
+        [sys.executable, "-m", "stages.train"], cwd=params_file.parent, env=environment, capture_output=True, text=True
+    )
+    lines = done.stderr.splitlines()
+    assert done.returncode == 1 and lines[0].startswith("error: params.yaml: lr = 'fast'")
+    assert lines[1:] == ["error: params.yaml keeps it until: git restore params.yaml"]

@@ -15,8 +15,10 @@ from ganlib.core.files import write_table
 from ganlib.core.params import load_params
 from ganlib.evaluation.table import headline_of
 from ganlib.report import charts
+from ganlib.report.comparison import comparison_sections
 from ganlib.report.page import page_sections
-from ganlib.report.parts import render
+from ganlib.report.parts import Absent, render
+from ganlib.report.revisions import Run
 from tests.conftest import edit_params, small_params
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
@@ -327,3 +329,37 @@ def test_long_curves_are_thinned_to_their_extremes(count: int):
     merged = kept.merge(curve, on="step")
     assert (merged["value"] == merged["one"]).all() and set(drawn["series"]) == {"one", "two"}
     assert "<svg" in charts.curves(long, "value", "a long curve", best=("one", count - 1))
+
+
+@pytest.mark.parametrize("classes", [70, 71, 90, 91, 1000])
+def test_a_thousand_classes_are_drawn(classes: int):
+    random, names = np.random.default_rng(0), [f"class {number:04}" for number in range(classes)]
+    asked, judged = (np.array(names)[random.integers(0, classes, 30_000)] for _ in range(2))
+    judged[:5000] = asked[:5000] = names[7]  # a pair that must stay
+    drawn = charts.confusion(pd.DataFrame({"asked": asked, "judged": judged}), names)
+    assert drawn.count("aria-label=") < 4000 and "class 0007" in drawn
+    shares = pd.DataFrame({"class": names, "real": 1 / classes, "generated": 1 / classes})
+    shares.loc[classes - 1, "generated"] = 0.5
+    histogram = charts.class_histogram(shares)
+    assert ">50%<" in histogram and (f"most of {classes:,}" in histogram) == (classes > 90)
+    assert ("most frequent pairs of" in drawn) == (classes > 50)
+
+
+def test_two_hundred_runs_of_two_million_steps_are_compared():
+    steps = np.arange(50, 2_000_001, 500)
+    runs = [
+        Run(
+            f"run {number}",
+            "",
+            {"lr": number},
+            {"domain_fid": float(number)},
+            {
+                "history": pd.DataFrame({"step": steps, "d_loss": 1.0, "g_loss": 2.0, "d_fake": 0.5}),
+                "evaluations": pd.DataFrame({"step": steps, "domain_fid_to_heldout": 1.0 + number, "valid": 0.5}),
+            },
+            Absent("none"),
+        )
+        for number in range(200)
+    ]
+    page = render("compare.html.jinja", comparison_sections(runs))
+    assert page.count("<svg") >= 4 and "run 199" in page and len(page) < 20_000_000

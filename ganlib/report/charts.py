@@ -20,6 +20,8 @@ NAMES_SHOWN = 12
 """Classes up to which their names stand upright, and shares are written into the confusion's cells."""
 POINTS = 1200
 """Points of all lines together up to which a chart draws each."""
+CELLS, BARS = 2500, 90
+"""Cells of a confusion, and classes of a histogram, that are drawn at most: nobody can see more."""
 LABELS = 16
 """Places for the numbers of alarms along the steps."""
 
@@ -106,14 +108,21 @@ def overlaid(
 
 
 def class_histogram(per_class: pd.DataFrame) -> str:
-    """Draw each class's share of real and generated images; `per_class` has columns class, real and generated."""
+    """Draw each class's share of real and generated images; `per_class` has columns class, real and generated.
+
+    Of more than 90 classes it draws those that differ most.
+    """
+    count = len(per_class)
+    apart = (per_class["real"] - per_class["generated"]).abs()
+    per_class = per_class.loc[sorted(apart.nlargest(BARS).index)] if count > BARS else per_class
     long = per_class.melt("class", ["real", "generated"], "set", "share")
+    told = _told(BARS, count, "classes that differ most")
     order = list(per_class["class"])
     return _svg(
         alt.Chart(long)
         .mark_bar(cornerRadiusEnd=1)
         .encode(
-            x=alt.X("class:N", title=None, sort=order, axis=_names(order)),
+            x=alt.X("class:N", title=told or None, sort=order, axis=_names(order)),
             xOffset=alt.XOffset("set:N", sort=["real", "generated"]),
             y=alt.Y("share:Q", title="share of images", axis=alt.Axis(format="%", tickCount=5)),
             color=_colour("set", ["real", "generated"]),
@@ -124,12 +133,17 @@ def class_histogram(per_class: pd.DataFrame) -> str:
 
 
 def confusion(pairs: pd.DataFrame, order: Sequence[str]) -> str:
-    """Draw, for each class asked for, the shares of what the judge takes it for; `pairs`: columns asked and judged."""
+    """Draw, for each class asked for, the shares of what the judge takes it for; `pairs`: columns asked and judged.
+
+    Of more than 2,500 pairs of classes it draws the most frequent.
+    """
     counts = pairs.value_counts(["asked", "judged"]).reset_index(name="images")
     counts["share"] = counts["images"] / counts.groupby("asked")["images"].transform("sum")
+    told = _told(CELLS, len(counts), "most frequent pairs")
+    counts = counts.head(CELLS)
     base = alt.Chart(counts).encode(
-        x=alt.X("judged:N", title="judged as", sort=order, axis=_names(order)),
-        y=alt.Y("asked:N", title="class", sort=order),
+        x=alt.X("judged:N", title=f"judged as{told and f' ({told})'}", sort=order, axis=_names(order)),
+        y=alt.Y("asked:N", title="class", sort=order, axis=alt.Axis(labelOverlap="greedy", ticks=len(order) <= BARS)),
     )
     cells = base.mark_rect(fill=COLOURS[0], stroke=COLOURS[0], strokeOpacity=0.3).encode(
         fillOpacity=alt.FillOpacity("share:Q", scale=alt.Scale(domain=[0, 1], range=[0.04, 0.5]), legend=None)
@@ -137,6 +151,10 @@ def confusion(pairs: pd.DataFrame, order: Sequence[str]) -> str:
     if len(order) <= NAMES_SHOWN:
         cells += base.mark_text(fontSize=9, fill=INK).encode(text=alt.Text("share:Q", format=".0%"))
     return _svg(cells, "Matrix: the share of each class that the judge takes for each class", height=WIDTH - 20)
+
+
+def _told(most: int, count: int, what: str) -> str:
+    return f"{most:,} {what} of {count:,}" if count > most else ""
 
 
 def _rules(alarms: pd.DataFrame, first: float, last: float) -> Any:
@@ -162,7 +180,7 @@ def _scales(values: NDArray[np.float64], domain: tuple[float, float] | None, log
 
 def _names(order: Sequence[str]) -> alt.Axis:
     upright = len(order) <= NAMES_SHOWN and sum(map(len, order)) < 4 * NAMES_SHOWN
-    return alt.Axis(labelAngle=0 if upright else -60, labelOverlap="greedy")
+    return alt.Axis(labelAngle=0 if upright else -60, labelOverlap="greedy", ticks=len(order) <= BARS)
 
 
 def _colour(field: str, domain: list[str]) -> alt.Color:
