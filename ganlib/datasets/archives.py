@@ -79,10 +79,7 @@ def zip_source(path: Path, origin: str) -> Source:
             if posixpath.basename(name) == LABELS_FILE and member.file_size < MAX_LABELS:
                 text = _quietly(lambda member=member: read_zipped(archive, member, allowance))
                 labels = labels or labelled_by(text, name.removesuffix(LABELS_FILE))
-    links = Links(targets, set(members) - set(targets))
-    images += [other for name in list(images) for other in links.names_of(name)]
-    others[NO_FILE] = len(links.nowhere)
-    listing = Listing(images, others, labels)
+    listing, links = _with_links(Listing(images, others, labels), targets, set(members))
     classes = listing.classes()
 
     def examples() -> Iterator[Example | Rejected]:
@@ -99,6 +96,14 @@ def zip_source(path: Path, origin: str) -> Source:
             raise damaged(origin, error) from None
 
     return listing.source(origin, total, examples(), classes)
+
+
+def _with_links(listing: Listing, targets: dict[str, str], names: set[str]) -> tuple[Listing, Links]:
+    """Add the images that links lead to, and count the links that lead nowhere."""
+    links = Links(targets, names - set(targets))
+    linked = [other for name in listing.images for other in links.names_of(name)]
+    nowhere = Counter({NO_FILE: len(links.nowhere)})
+    return listing._replace(images=listing.images + linked, others=listing.others + nowhere), links
 
 
 def _linked(
@@ -175,10 +180,7 @@ def tar_source(path: Path, origin: str) -> Source:
                 images.append(name)
             else:
                 others[NO_IMAGE] += 1
-    links = Links(targets, set(names) - set(targets))
-    images += [other for name in list(images) for other in links.names_of(name)]
-    others[NO_FILE] = len(links.nowhere)
-    listing = Listing(images, others, labels)
+    listing, links = _with_links(Listing(images, others, labels), targets, set(names))
     classes = listing.classes()
 
     def examples() -> Iterator[Example | Rejected]:
