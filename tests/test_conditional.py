@@ -18,6 +18,7 @@ from ganlib.functional.latents import draw_classes, grid_classes
 from ganlib.functional.losses import LOSSES, class_loss
 from ganlib.games import gan
 from ganlib.games.gan import Batch
+from ganlib.looking.exploration import paint
 from ganlib.networks.families import (
     FAMILIES,
     build_discriminator,
@@ -124,6 +125,15 @@ def test_a_grid_has_a_class_a_row():
     assert grid_classes(3, 2, [5, 9]).tolist() == [0, 0, 1, 1, 0, 0]  # more rows than classes: in order again
     assert grid_classes(2, 2, [1] * 9).tolist() == [0, 0, 1, 1]
     assert grid_classes(3, 2, [4, 0, 7]).tolist() == [0, 0, 2, 2, 0, 0]  # nobody has seen class 1
+
+
+def test_a_class_that_no_training_image_had_is_refused_and_shown_nowhere():
+    generator = networks(conditional="concat")[0].eval()
+    unseen = [name for name, count in COUNTS.items() if not count]
+    with pytest.raises(UserError, match=f"trained on no image of {unseen[0]}: it would make noise"):
+        generator.sample(2, labels=unseen[0])
+    latents, seen = torch.randn(6, 5), torch.tensor([0, 1, 0, 1, 0, 1])
+    assert np.array_equal(paint(generator, latents, torch.arange(6), CPU), generate(generator, latents, CPU, seen))
 
 
 @pytest.mark.parametrize("conditional", MODES)

@@ -15,10 +15,13 @@ from pathlib import Path
 import pytest
 
 from ganlib.core.errors import UserError
+from ganlib.datasets.decode import Prepared, prepare_example
 from ganlib.datasets.examples import Example
+from ganlib.datasets.pack import belongs_to_heldout
 from ganlib.datasets.trees import tree_source
 from tests.conftest import ROOT, edit_params, small_params
-from tests.pictures import encoded, packed_into, picture, reasons, tree
+from tests.pictures import PREPARATION, encoded, packed_into, picture, reasons, tree
+from tests.test_decode import prepare_here
 from tests.test_trees import archive
 
 
@@ -269,3 +272,17 @@ def test_prepare_says_what_it_understood_before_it_decodes(tmp_path: Path):
         "data.path = pets: Train and Val are taken for splits and merged: prepare splits by content; "
         "left out: 1 not an image",
     ], done.stdout + done.stderr
+
+
+def test_a_class_whose_only_image_is_held_out_is_warned_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    files = pictures(*(f"{kind}/{number}.png" for kind in ("cat", "dog") for number in range(20)))
+    lone = next(
+        encoded(picture(seed))
+        for seed in range(100, 200)
+        if isinstance(made := prepare_example(Example("", None, encoded(picture(seed))), PREPARATION), Prepared)
+        and belongs_to_heldout(made.digest, 0.4)
+    )
+    tree(files | {"emu/1.png": lone}, tmp_path / "pets")
+    changes = {"data.path": "pets", "data.channels": "3", "data.image_size": "8"}
+    prepare_here(tmp_path, changes)
+    assert "WARNING: no training image of emu: a conditional model can't make it" in capsys.readouterr().err
