@@ -72,7 +72,7 @@ def test_two_arrays_are_compared_in_the_judges_features(tmp_path: Path, judge_fo
 def test_fid_is_that_of_pytorch_fid(tmp_path: Path):
     weights = tmp_path / "weights.pth"
     write_random_weights(weights)
-    real, fake = write_pngs(tmp_path / "real", colours(40, 1)), write_pngs(tmp_path / "fake", colours(30, 2))
+    real, fake = write_pngs(tmp_path / "real", colours(12, 1)), write_pngs(tmp_path / "fake", colours(10, 2))
     table, warnings = evaluate_folders(tmp_path, real, fake, "--extractor", "inception", "--inception-weights", weights)
     assert float(table["fid"]) == pytest.approx(run_pytorch_fid(weights, real, fake), rel=1e-4)
     assert table["undersampled"] == "True" and "under 2048" in warnings

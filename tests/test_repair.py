@@ -67,11 +67,12 @@ def test_a_list_of_running_commands_that_was_cut_off_is_removed(here: Path):
 
 def test_a_branch_that_an_experiment_left_is_named_with_the_way_back(here: Path):
     experiment = subprocess.Popen(
-        [Path(sys.executable).with_name("dvc"), "exp", "run", "-S", "lr=2"],
+        [Path(sys.executable).with_name("dvc"), "exp", "run", "-S", "lr=20"],
         cwd=here,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
+    # 20, not 2: of a file that is as long and as old as the committed one, git does not see that it differs.
     while not any(child.name() == "sleep" for child in psutil.Process(experiment.pid).children(recursive=True)):
         assert experiment.poll() is None
         time.sleep(0.1)

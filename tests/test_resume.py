@@ -241,6 +241,7 @@ def test_ctrl_c_keeps_the_step_and_the_same_command_goes_on_from_it(prepared: Pa
     assert hashes(prepared / "whole") == hashes(prepared / "out")
 
 
+@pytest.mark.proof
 def test_a_kill_after_the_last_step_costs_no_training(prepared: Path):
     process = start(prepared, "out")
     wait_for_checkpoint(prepared, process, 120)
