@@ -12,7 +12,7 @@ if sys.platform != "win32":
 
 MAX_MEMORY = 512 * 2**20
 """Bytes for one image: its file, its pixels, and what the decoder needs besides."""
-BACKSTOP = 48 * 2**20
+BACKSTOP = 16 * 2**20
 """More than that may be taken before the system refuses it, where it does."""
 ONE_BYTE, TWO_BYTES = {"1", "L", "P"}, {"I;16", "I;16L", "I;16B", "I;16N"}
 ORIENTED = {"exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"}

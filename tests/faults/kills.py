@@ -118,7 +118,8 @@ def strike(command: list[str], here: Path, kill: Kill) -> bool:
 
 def after(command: list[str], here: Path, kill: Kill, wanted: dict[str, str], told: list[str]) -> str:
     """Return what became of it: `mended` and alike, or what is wrong."""
-    deadline = time.monotonic() + ORPHANED
+    softly = kill.way == "queue" and kill.signal != "KILL"  # a worker ends the task that it has begun
+    deadline = time.monotonic() + (PATIENCE if softly else ORPHANED)
     while (left := under(here)) and time.monotonic() < deadline:
         time.sleep(0.2)
     if left:
