@@ -91,11 +91,14 @@ def _prepare(example: Example, preparation: Preparation) -> Prepared | Rejected:
         image = open_image(content)
         pixels, aspect, extent = prepare_image(image, preparation)
     except Exception as error:  # on damaged files Pillow raises nearly every kind there is
-        return rejection(example.name, error)
-    packed = content.tobytes() if isinstance(content, Image.Image) else content
-    digest, content_digest = xxhash.xxh3_128_digest(pixels), hashlib.sha256(packed).digest()
-    note = noteworthy(image.size, preparation)
-    return Prepared(example.name, example.label, pixels, digest, content_digest, aspect, extent, note)
+        failed = error.with_traceback(None)  # its frames hold what has filled the memory
+        failed.__context__ = failed.__cause__ = None
+    else:
+        packed = content.tobytes() if isinstance(content, Image.Image) else content
+        digest, content_digest = xxhash.xxh3_128_digest(pixels), hashlib.sha256(packed).digest()
+        note = noteworthy(image.size, preparation)
+        return Prepared(example.name, example.label, pixels, digest, content_digest, aspect, extent, note)
+    return rejection(example.name, failed)
 
 
 def noteworthy(size: tuple[int, int], preparation: Preparation) -> str:
