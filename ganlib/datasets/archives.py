@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from stat import S_ISLNK
 
 from ganlib.datasets.classes import LABELS_FILE, Label, labelled_by
-from ganlib.datasets.decode import MAX_BYTES, MAX_REASON
+from ganlib.datasets.decode import MAX_BYTES
 from ganlib.datasets.examples import HEAD_BYTES, Example, Rejected, Source, begins_as_image, named_as_image
 from ganlib.datasets.listing import (
     MAX_LABELS,
@@ -28,6 +28,8 @@ from ganlib.datasets.unpack import MAX_HEADERS, Allowance, BombError, BoundedRea
 
 LINKS = 20
 """Links that lead to one another, after which they lead nowhere."""
+MAX_TARGET = 4096
+"""Bytes of the name that a link of a zip leads to."""
 BLOCKS = 2**14
 """Bytes that tarfile may read beyond a file."""
 
@@ -63,13 +65,13 @@ def zip_source(path: Path, origin: str) -> Source:
     images, others, targets, labels = list[str](), Counter[str](), dict[str, str](), None
     with zipfile.ZipFile(path) as archive:
         allowance = Allowance(path)
-        members = {slashed(member.filename): member for member in archive.infolist() if not member.is_dir()}
-        total = len([member for member in archive.infolist() if not member.is_dir()])
+        files = [member for member in archive.infolist() if not member.is_dir()]
+        members = {slashed(member.filename): member for member in files}
         for name, member in members.items():
             if reason := unsafe(name):
                 others[reason] += 1
             elif S_ISLNK(member.external_attr >> 16):
-                if member.file_size < MAX_REASON**2:
+                if member.file_size <= MAX_TARGET:
                     target = _quietly(lambda member=member: read_zipped(archive, member, allowance))
                     targets[name] = _leads(name, target.decode("utf-8", "replace"))
             elif named_as_image(name) or begins_as_image(_zipped_head(archive, member)):
@@ -95,7 +97,7 @@ def zip_source(path: Path, origin: str) -> Source:
         except Exception as error:
             raise damaged(origin, error) from None
 
-    return listing.source(origin, total, examples(), classes)
+    return listing.source(origin, len(files), examples(), classes)
 
 
 def _with_links(listing: Listing, targets: dict[str, str], names: set[str]) -> tuple[Listing, Links]:
@@ -140,16 +142,21 @@ def _leads(link: str, target: str) -> str:
     return posixpath.normpath(posixpath.join(posixpath.dirname(link), target.replace("\\", "/")))
 
 
+def _refused(name: str, is_link: bool, size: int) -> Rejected | None:
+    """Say why a file is not even read, of its name and what the archive notes of it; a link here leads nowhere."""
+    if reason := unsafe(name):
+        return Rejected(printable(name), reason, counts=not is_system(name))
+    if is_link:
+        return Rejected(printable(name), NO_FILE)
+    return Rejected(printable(name), TOO_LARGE) if size > MAX_BYTES else None
+
+
 def _read_zip(
     archive: zipfile.ZipFile, member: zipfile.ZipInfo, label: Label, allowance: Allowance
 ) -> Example | Rejected:
     name = slashed(member.filename)
-    if reason := unsafe(name):
-        return Rejected(printable(name), reason, counts=not is_system(name))
-    if S_ISLNK(member.external_attr >> 16):
-        return Rejected(printable(name), NO_FILE)
-    if member.file_size > MAX_BYTES:
-        return Rejected(printable(name), TOO_LARGE)
+    if refused := _refused(name, S_ISLNK(member.external_attr >> 16), member.file_size):
+        return refused
     try:
         return Example(printable(name), label(name), read_zipped(archive, member, allowance))
     except BombError:
@@ -222,12 +229,8 @@ def _read_tar(
     archive: tarfile.TarFile, member: tarfile.TarInfo, label: Label, reader: BoundedReader
 ) -> Example | Rejected:
     name = slashed(member.name)
-    if reason := unsafe(name):
-        return Rejected(printable(name), reason, counts=not is_system(name))
-    if member.issym() or member.islnk():
-        return Rejected(printable(name), NO_FILE)
-    if member.size > MAX_BYTES:
-        return Rejected(printable(name), TOO_LARGE)
+    if refused := _refused(name, member.issym() or member.islnk(), member.size):
+        return refused
     reader.at_once = member.size + BLOCKS
     file = archive.extractfile(member)
     if file is None:
