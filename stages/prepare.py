@@ -40,7 +40,8 @@ def main(
         with TemporaryDirectory(dir=folder) as scratch:
             place = Place(data.dataset, given_path(data.path), downloads, Path(scratch), data.url, data.sha256)
             source = open_source(place, data.classes)
-            print(*(f"{source.origin}: {line}" for line in source.told), sep="\n", flush=True)
+            for line in source.told:
+                print(f"{source.origin}: {line}", flush=True)
             packed = packed_into(folder, source, preparation, data)
             decided = preparation if data.deep_range else decided_by(packed, preparation, source.origin)
             if decided != preparation:  # which takes having seen them all

@@ -21,8 +21,6 @@ from ganlib.datasets.depth import Extent, joined
 from ganlib.datasets.examples import Rejected, Source
 from ganlib.datasets.parallel import prepare_all
 
-DUPLICATE = "duplicate of"
-
 
 @dataclass(kw_only=True)
 class Kept:
@@ -136,7 +134,7 @@ def _collect(source: Source, preparation: Preparation, folder: Path, heldout: fl
                 packed.extents = joined([*packed.extents, outcome.extent])
             if outcome.digest in digests:
                 packed.duplicates += 1
-                packed.repeated.append((outcome.name, f"{DUPLICATE} {digests[outcome.digest]}"))
+                packed.repeated.append((outcome.name, f"duplicate of {digests[outcome.digest]}"))
             else:
                 digests[outcome.digest] = outcome.name
                 _keep(packed, outcome, writers, heldout)
