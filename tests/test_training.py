@@ -16,6 +16,7 @@ from ganlib.core.seeding import random_generator, resolve_device, seeded_weights
 from ganlib.core.weights import save_network
 from ganlib.features.eyes import Extractor, Eyes
 from ganlib.features.judge import ROTATIONS, Judge
+from ganlib.features.seen import look
 from ganlib.functional.augmentation import cut_out, draw_colours, draw_corners, draw_shifts, flip, recolour, translate
 from ganlib.functional.averages import decay_for, update_ema
 from ganlib.functional.losses import LOSSES, Targets, gradient_penalty, r1_penalty
@@ -434,10 +435,10 @@ def watch_of(images: torch.Tensor, params: Params, labels: torch.Tensor | None =
     data = {"images": images} if labels is None else {"images": images, "labels": labels}
     inputs = Inputs(
         data=data,
-        heldout=images.numpy(),
+        real=dict.fromkeys(SPLITS, images.numpy()),
         extractor=Extractor(judge, None, "domain_", {}),
         eyes=Eyes("judge", "rotations", 1.0, True, "", False),
-        features=dict.fromkeys(SPLITS),
+        seen=dict.fromkeys(SPLITS, look(images.numpy(), len(images), judge, None, CPU)),
         configs=configs,
         digests=[],
     )

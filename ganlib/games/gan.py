@@ -146,7 +146,7 @@ def limits(params: Params) -> Limits:
     return Limits(smallest, undecided_probability(params.loss.name, targets))
 
 
-def draw(data: Mapping[str, torch.Tensor], draws: Draws, recipe: Recipe, params: Params) -> list[Batch]:
+def draw(data: Mapping[str, Any], draws: Draws, recipe: Recipe, params: Params) -> list[Batch]:
     """Return a batch for each update: G's further ones take new fakes beside the last real images."""
     order = draws.order(len(data["images"]), params.batch_size)
     picked = [order.next_batch() for _ in range(params.train.d_steps)]
@@ -155,12 +155,10 @@ def draw(data: Mapping[str, torch.Tensor], draws: Draws, recipe: Recipe, params:
     ]
 
 
-def draw_one(
-    picked: torch.Tensor, data: Mapping[str, torch.Tensor], draws: Draws, recipe: Recipe, params: Params
-) -> Batch:
+def draw_one(picked: torch.Tensor, data: Mapping[str, Any], draws: Draws, recipe: Recipe, params: Params) -> Batch:
     """Return the batch of the real images picked, (N,)."""
-    images, model = data["images"], params.model
-    real_images = to_unit_range(images[picked.to(images.device)])
+    model = params.model
+    real_images = to_unit_range(data["images"][picked])
     real_images = flip(real_images, draws.stream("flip")) if params.data.flip else real_images
     real_images = real_images.contiguous(memory_format=torch.channels_last)
     latents = draw_latents(params.batch_size, model.latent_dim, draws.stream("latents"), model.latents)

@@ -17,6 +17,7 @@ from ganlib.metrics.frechet import chooses_best
 from ganlib.training.alarms import EVALUATION_ALARMS, LOG_ALARMS, Alarm, Curves, Row
 from ganlib.training.game import Game, Players
 from ganlib.training.graph import GraphedStep
+from ganlib.training.images import ImagesOnDisk
 from ganlib.training.schedule import lr_factor, set_lr
 from ganlib.training.state import Training
 from ganlib.training.watch import Watch
@@ -28,7 +29,7 @@ RESTORES = 3
 def train(
     training: Training,
     game: Game,
-    data: Mapping[str, torch.Tensor],
+    data: Mapping[str, Any],
     params: Params,
     device: torch.device,
     *,
@@ -38,13 +39,13 @@ def train(
     checkpoint: Callable[[Training], None],
     stopping: Callable[[], bool],
 ) -> None:
-    """Take the steps that are left, on `images` (N, C, H, W) uint8 and, if there are any, `labels` (N,).
+    """Take the steps that are left, on `images` (N, C, H, W) uint8 on the device, or on disk, and `labels` (N,) if any.
 
     `report` is given the training at each new row of its history, `warn` each alarm, `checkpoint` the training every
     `train.checkpoint_every` steps, at the last one, from which more steps can go on, and when `stopping` asks for an
     end; KeyboardInterrupt is raised then. A collapse may end the training early (`train.on_collapse`).
     """
-    players, data = training.players, {**data, "images": data["images"].to(device)}
+    players, images = training.players, data["images"]
     take_step, constant = stepper(game, players, device), game.recipe(params, device)
     for step in range(training.step + 1, params.steps + 1):
         lr = params.lr * lr_factor(step, params.steps, params.train.lr_decay_start) * 0.5**training.restored
@@ -52,6 +53,8 @@ def train(
         recipe = game.recipe_at(step, constant, params)
         # Draw all that the step takes.
         batches = [own_part(batch, game.DIMS) for batch in game.draw(data, training.draws, recipe, params)]
+        if isinstance(images, ImagesOnDisk):
+            images.fetch(training.draws.coming(params.train.d_steps))
         # Update the networks.
         result = take_step(batches, recipe)
         # Follow them with their moving averages.
