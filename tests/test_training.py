@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -445,10 +446,16 @@ def watch_of(images: torch.Tensor, params: Params, labels: torch.Tensor | None =
     return build_watch(inputs, params, CPU)
 
 
-def go_on(training: Training, images: torch.Tensor, params: Params, labels: torch.Tensor | None = None) -> list[str]:
-    """Train to the end, judged by an untrained judge; return the warnings."""
+def go_on(
+    training: Training,
+    images: torch.Tensor,
+    params: Params,
+    labels: torch.Tensor | None = None,
+    held: Callable[[torch.Tensor], Any] = lambda images: images,
+) -> list[str]:
+    """Train to the end, judged by an untrained judge; return the warnings. `held` says where the images lie."""
     warnings: list[str] = []
-    data = {"images": images} if labels is None else {"images": images, "labels": labels}
+    data = {"images": held(images)} if labels is None else {"images": held(images), "labels": labels}
     watch = watch_of(images, params, labels)
     quiet: Any = {"report": lambda training: None, "checkpoint": lambda training: None, "stopping": bool}
     train(training, gan, data, params, CPU, watch=watch, warn=warnings.append, **quiet)

@@ -126,7 +126,12 @@ class DataParams(Section):
     """Whether training mirrors half of the real images left to right."""
 
 
+MaxWidth = Annotated[Int, Field(ge=4, le=16_384)]
+
+
 class DcganParams(Section):
+    max_width: MaxWidth
+    """Most channels of a layer: `width` is doubled up to it, as in StyleGAN."""
     kernel_size: Literal[3, 4, 5]
     """Height and width of the kernels."""
     upsampling: Literal["transposed", "nearest"]
@@ -139,6 +144,8 @@ class MlpParams(Section):
 
 
 class ResnetParams(Section):
+    max_width: MaxWidth
+    """Most channels of a layer: `width` is doubled up to it."""
     widths: Literal["doubled", "equal"]
     """Channels away from the image: `doubled` with each halving (SNGAN at 128 px), or `equal` (at 32 px)."""
 

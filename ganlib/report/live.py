@@ -119,7 +119,7 @@ class Live:
         history = tables["history"] if len(training.history) else Absent("no step has been logged yet")
         film, epochs, alarms = Absent("none has been made yet"), training.draws.epochs(), tables["alarms"]
         if not isinstance(evaluations, Absent):
-            film = film_of(torch.stack(training.progress).numpy(), evaluations)
+            film = film_of(torch.stack(list(training.progress.values())).numpy(), list(training.progress))
         return {
             "ended": ended,
             "seconds": SECONDS,

@@ -18,10 +18,13 @@ from ganlib.training.alarms import EVALUATION_ALARMS, LOG_ALARMS, Alarm, Curves,
 from ganlib.training.game import Game, Players
 from ganlib.training.graph import GraphedStep
 from ganlib.training.images import ImagesOnDisk
+from ganlib.training.results import best_evaluation
 from ganlib.training.schedule import lr_factor, set_lr
 from ganlib.training.state import Training
 from ganlib.training.watch import Watch
 
+PROGRESS = 32
+"""Evaluations whose images are kept, beside the best and the last."""
 RESTORES = 3
 """Returns to the best weights, each with half the learning rate, before a training that goes on collapsing ends."""
 
@@ -123,9 +126,20 @@ def judge_average(training: Training, watch: Watch) -> None:
     distance = chooses_best(figures)
     lowest = min((row[distance] for row in training.evaluations), default=math.inf)
     training.evaluations.append({"step": training.step, **figures})
-    training.progress.append(torch.from_numpy(images))
     if figures[distance] < lowest:
         training.best = copy.deepcopy(training.players.state())
+    training.progress[training.step] = torch.from_numpy(images)
+    keep_progress(training)
+
+
+def keep_progress(training: Training) -> None:
+    """Drop images of evaluations beyond 32: the first, each second, fourth ... after it, the best and the last stay."""
+    steps = [row["step"] for row in training.evaluations]
+    stride = 1
+    while len(steps) > PROGRESS * stride:
+        stride *= 2
+    stay = {*steps[::stride], steps[-1], best_evaluation(training.evaluations)["step"]}
+    training.progress = {step: images for step, images in training.progress.items() if step in stay}
 
 
 def raise_alarms(
