@@ -143,7 +143,7 @@ def folders(
         int | None, typer.Option(min=8, help="Resize the shorter side of every image to it, and cut the centre out.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Where random draws come from.")] = 1,
-    threads: Annotated[int, typer.Option(min=1, help="Processor threads.")] = 2,
+    threads: Annotated[int, typer.Option(min=1, help="Processor threads.")] = 1,
     device: Annotated[
         Literal["auto", "cpu", "cuda"], typer.Option(help="auto takes the GPU if there is one.")
     ] = "auto",
