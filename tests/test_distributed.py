@@ -119,6 +119,10 @@ def ranks_of(launcher: "subprocess.Popen[str]") -> list[int]:
     return [int(number) for number in found]
 
 
+def errors_of(said: str) -> list[str]:
+    return [line for line in said.splitlines() if line.startswith("error: ")]
+
+
 @pytest.mark.proof
 @pytest.mark.parametrize("count", [2, 3])  # three add in an order of their own: DistributedDataParallel changes it
 def test_a_killed_process_ends_the_others_and_the_same_command_goes_on(prepared: Path, count: int):  # noqa: F811
@@ -131,7 +135,7 @@ def test_a_killed_process_ends_the_others_and_the_same_command_goes_on(prepared:
     began = time.monotonic()
     said = launcher.communicate(timeout=60)[1]
     assert launcher.returncode != 0 and time.monotonic() - began < 45
-    errors = [line for line in said.splitlines() if line.startswith("error: ")]
+    errors = errors_of(said)
     assert len(errors) == 1 and "goes on from its last checkpoint" in errors[0] and "Traceback" not in said
     assert "resumed at step" in finish(prepared, "resumed")
     assert hashes(prepared / "whole") == hashes(prepared / "resumed")
@@ -162,21 +166,17 @@ def test_a_process_with_other_params_is_refused(prepared: Path):  # noqa: F811
     assert said[0].splitlines() == [message]
 
 
-def torchrun(folder: Path, number: int, **options: Any) -> "subprocess.Popen[str]":
-    """Start the command of docs/cluster.md with one process, as machine `number`."""
+def torchrun(folder: Path, number: int, *within: str, **options: Any) -> "subprocess.Popen[str]":
+    """Start the command of docs/cluster.md with one process, as machine `number`, by the command `within`."""
     page = (ROOT / "docs/cluster.md").read_text(encoding="utf-8").replace("\\\n", "")
     (line,) = re.findall(r"^torchrun .*$", page, re.MULTILINE)
     given = {"node-rank": number, "nproc-per-node": 1} | {key.replace("_", "-"): options[key] for key in options}
     for key, value in given.items():
         line, found = re.subn(rf"--{key}=\S+", f"--{key}={value}", line)
         assert found == 1, key
-    command = [sys.executable, str(Path(sys.executable).parent / "torchrun"), *shlex.split(line)[1:]]
+    command = [*within, sys.executable, str(Path(sys.executable).parent / "torchrun"), *shlex.split(line)[1:]]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     return subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True)
-
-
-def errors_of(said: str) -> list[str]:
-    return [line for line in said.splitlines() if line.startswith("error: ")]
 
 
 def test_two_machines_give_the_bytes_of_two_processes_and_a_first_one_that_moved_finds_the_checkpoints(
@@ -193,4 +193,3 @@ def test_two_machines_give_the_bytes_of_two_processes_and_a_first_one_that_moved
         assert [process.returncode for process in processes] == [0, 0], "\n".join(said)
         assert found in said[0] and ("resumed at step 40" in said[0]) == (machines[0] is folders[1])
         assert hashes(machines[0] / "data/training") == hashes(prepared / "whole")
-        assert not (machines[1] / "data/training").exists() or machines[1] is folders[0]

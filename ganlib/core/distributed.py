@@ -1,9 +1,9 @@
 """Work that several processes share (PyTorch Distributed): each does its part, and all stay bit for bit alike.
 
 Every process of a training draws the whole batch from the same random streams and takes its own part of it. Gradients
-are averaged here, always in one order. DistributedDataParallel gives equal ones, with R1 and a frozen discriminator too,
-but splits them otherwise from its second step on: of three processes, a resumed run then differs in bits. Under
-find_unused_parameters it does not, but all games would have to call their networks through its wrappers.
+are averaged here, always in one order. DistributedDataParallel gives equal ones, also under R1 or with a frozen
+discriminator, but adds them in another from its second step on: of three processes, a resumed run then differs in bits.
+Under find_unused_parameters it does not, but all games would have to call their networks through its wrappers.
 """
 
 from collections.abc import Callable, Iterable
