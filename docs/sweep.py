@@ -20,5 +20,5 @@ for _ in range(int(sys.argv[2])):
     if subprocess.run(["dvc", "exp", "run", "--name", name, *settings]).returncode:
         study.tell(trial, state=optuna.trial.TrialState.FAIL)
     else:
-        study.tell(trial, read_run(name).metrics["domain_fid_to_heldout"])  # lower is better
+        study.tell(trial, read_run(name).metrics["train_best_domain_fid_to_heldout"])  # in colour: lite0_fid
         subprocess.run(["dvc", "exp", "push", "--no-cache", "origin", name], check=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 import optuna
 import pytest
 
+from ganlib.core.files import read_json
 from ganlib.report.revisions import read_run
 from tests.conftest import ROOT, run
 
@@ -26,13 +27,14 @@ import json, math, pathlib
 from ruamel.yaml import YAML
 params = YAML(typ="safe", pure=True).load(pathlib.Path("params.yaml"))
 pathlib.Path("metrics").mkdir(exist_ok=True)
-distance = {"domain_fid_to_heldout": abs(math.log(params["lr"] / 4e-4)) + params["loss"]["r1"]}
+distance = {"train_best_domain_fid_to_heldout": abs(math.log(params["lr"] / 4e-4)) + params["loss"]["r1"]}
 pathlib.Path("metrics/evaluate.json").write_text(json.dumps(distance))
 pathlib.Path("metrics/details.json").write_text("{}")
 """
 """What stands for the pipeline: figures that are known for every choice of params."""
 
 
+DISTANCE = "train_best_domain_fid_to_heldout"
 AS_SOMEONE = ["-c", "user.name=t", "-c", "user.email=t@example.com"]
 
 
@@ -77,9 +79,15 @@ def test_two_workers_share_a_search_and_all_their_experiments_arrive(first: Path
         assert trial.value == pytest.approx(abs(math.log(lr / 4e-4)) + r1)
         found = read_run(f"trial-{trial.number}")
         assert found.params["lr"] == lr and found.params["loss.r1"] == r1
-        assert found.metrics["domain_fid_to_heldout"] == trial.value
+        assert found.metrics[DISTANCE] == trial.value
 
 
+def test_the_distance_that_is_searched_by_is_one_that_the_pipeline_measures():
+    assert f'"{DISTANCE}"' in (ROOT / "docs/sweep.py").read_text()
+    assert DISTANCE in read_json(ROOT / "metrics/details.json")
+
+
+@pytest.mark.proof
 def test_a_trial_that_fails_is_told_and_the_search_goes_on(first: Path):
     (first / "measure.py").write_text("raise SystemExit(1)")
     run(["git", *AS_SOMEONE, "commit", "-qam", "fails"], first)
