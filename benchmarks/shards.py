@@ -7,7 +7,7 @@ import functools
 import io
 import itertools
 import json
-import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -67,8 +67,9 @@ def litdata_set(folder: Path, where: str, kind: str, **given: Any) -> Any:
     downloader._OBSTORE_CLIENT_OPTIONS["allow_http"] = True  # it speaks https only
     if where == "disk":
         return litdata.StreamingDataset(str(folder / kind), seed=SEED, **given)
-    cache = str(folder / f"cache-{os.getpid()}")
-    return litdata.StreamingDataset(f"s3://gan/{kind}", cache_dir=cache, seed=SEED, storage_options=S3, **given)
+    cache = folder / "cache"  # a state fits no other
+    shutil.rmtree(cache, ignore_errors=True)
+    return litdata.StreamingDataset(f"s3://gan/{kind}", cache_dir=str(cache), seed=SEED, storage_options=S3, **given)
 
 
 def by_litdata(folder: Path, where: str, workers: int) -> Any:
