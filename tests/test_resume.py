@@ -122,7 +122,7 @@ def test_resume_equals_uninterrupted_run(prepared: Path, changes: dict[str, str]
         assert not (prepared / "resumed").exists()
     assert "resumed at step" in finish(prepared, "resumed")
     whole = hashes(prepared / "whole")
-    assert {"best/generator.safetensors", "final/discriminator.safetensors", "history.csv", "progress.npy"} <= set(
+    assert {"best/generator.safetensors", "final/discriminator.safetensors", "history.csv", "progress.npz"} <= set(
         whole
     )
     assert whole == hashes(prepared / "resumed")
