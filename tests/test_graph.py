@@ -1,6 +1,8 @@
 """The step on a GPU, and the arithmetic that it is taken in."""
 
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +13,7 @@ from ganlib.functional.latents import draw_latents
 from ganlib.games import gan
 from ganlib.games.gan import Batch, draw_batch
 from ganlib.networks.dcgan import Discriminator, Generator
-from ganlib.training.game import Players, build_players
+from ganlib.training.game import Draws, Players, build_networks, build_players, game_of
 from ganlib.training.graph import GraphedStep
 from ganlib.training.schedule import set_lr
 from tests.test_training import settings
@@ -49,6 +51,32 @@ def test_a_graphed_step_gives_the_bytes_of_the_plain_step(precision: str):
         expected, result = gan.step(plain, batches, kind), step(batches, kind)
         assert all(torch.equal(ours, theirs) for ours, theirs in zip(result, expected, strict=True))
     for name in ("generator", "discriminator"):
+        ours, theirs = (players.networks[name].state_dict() for players in (graphed, plain))
+        assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("changes", [{"game": "semi"}, {"game": "semi", "feature_matching": True}], ids=str)
+def test_a_graphed_step_of_every_game_gives_the_bytes_of_the_plain_step(changes: dict[str, Any]):
+    device = torch.device("cuda")
+    params = settings(precision="fp32", translation=0.125, r1=0.1, steps=9, conditional="none", **changes)
+    pin_arithmetic(1)
+    prepare_arithmetic("fp32", device)
+    game, random = game_of(params), torch.Generator().manual_seed(0)
+    meta = {"image_size": 16, "channels": 1, "aspect": 1.0, "class_names": ["a", "b"]}
+    configs = game.configs(params, meta | {"counts_per_class": {"train": {"a": 20, "b": 20}}})
+    plain, graphed = (
+        build_players(build_networks(game, configs, 1), game, 1e-3, (0.5, 0.999), device) for _ in range(2)
+    )
+    images = torch.randint(0, 256, (40, 1, 16, 16), dtype=torch.uint8, generator=random).to(device)
+    data = game.shown({"images": images, "labels": torch.arange(2).repeat(20)}, params)
+    step, constant, draws = GraphedStep(game, graphed, device), game.recipe(params, device), Draws(1)
+    for number in range(1, 10):
+        recipe = game.recipe_at(number, constant, params)
+        batches = game.draw(data, draws, recipe, params)
+        expected, result = (game.measure(taken(batches, recipe)) for taken in (partial(game.step, plain), step))
+        assert all(torch.equal(result[name], expected[name]) for name in expected)
+    for name in configs:
         ours, theirs = (players.networks[name].state_dict() for players in (graphed, plain))
         assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
 
