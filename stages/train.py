@@ -17,9 +17,8 @@ from ganlib.core.memory import keep_freed_memory
 from ganlib.core.params import load_params
 from ganlib.core.precision import precision_of, prepare_arithmetic
 from ganlib.core.schema import ModelParams, Params, TrainParams
-from ganlib.core.seeding import pin_arithmetic, resolve_device, seeded_weights
+from ganlib.core.seeding import pin_arithmetic, resolve_device
 from ganlib.networks.families import FAMILIES
-from ganlib.networks.sync_norm import synchronise
 from ganlib.report.live import Reporter
 from ganlib.training.checkpoint import (
     checkpoint_folder,
@@ -28,9 +27,10 @@ from ganlib.training.checkpoint import (
     keep_last,
     what_is_kept,
 )
-from ganlib.training.game import Game, build_players, game_of
+from ganlib.training.game import Game, build_networks, build_players, game_of
 from ganlib.training.inputs import Inputs, load_inputs, load_start
 from ganlib.training.loop import train
+from ganlib.training.publish import ONLY_FINAL
 from ganlib.training.results import save_results
 from ganlib.training.resume import latest_state, stop_asked
 from ganlib.training.state import Training, start_training
@@ -102,6 +102,8 @@ def main(
                 "train_undecided": game.limits(params).undecided,
                 "train_memory_absent": watch.memory_absent,
             }
+            if game.HIDES_LABELS:
+                protocol |= {ONLY_FINAL: f"game {params.game} hides labels that the judge, who finds the best, knows"}
             with whole_folder(out) as results:
                 save_results(results, training, inputs.configs, protocol)
             reporter.end(training)
@@ -110,8 +112,7 @@ def main(
 
 def training_of(inputs: Inputs, game: Game, params: Params, device: torch.device) -> Training:
     """Build the game's networks, load those that training starts from, and return a training at step 0."""
-    with seeded_weights(params.seed, "train/weights"):
-        networks = {name: synchronise(build(**inputs.configs[name])) for name, build in game.BUILDERS.items()}
+    networks = build_networks(game, inputs.configs, params.seed)
     if inputs.start:
         load_start(inputs.start, networks)
     players = build_players(networks, game, params.lr, params.train.betas, device)

@@ -23,7 +23,7 @@ from ganlib.functional.latents import draw_latents
 from ganlib.games import gan
 from ganlib.networks.families import build_discriminator, build_generator, discriminator_config, generator_config
 from ganlib.networks.sync_norm import synchronise
-from ganlib.training.game import build_players
+from ganlib.training.game import Draws, Players, build_networks, build_players, game_of
 from ganlib.training.loop import own_part
 from tests.conftest import ROOT, edit_params
 from tests.test_resume import TRAIN, change, finish, hashes, prepared, start, template, wait_for_checkpoint  # noqa: F401
@@ -44,6 +44,8 @@ VARIANTS = [
     {"architecture": "mlp", "cutout": 0.5, "colour": 0.5, "instance_noise": 0.1, "r1": 0.5},
     {"architecture": "resnet", "d_norm": "none", "spectral_norm": True, "r1": 0},
 ]
+GAMES = [{"game": "semi", "feature_matching": True}]
+MORE_GAMES = [{"game": "semi"}]
 
 
 def gradients_of_a_step(changes: dict[str, Any]) -> dict[str, torch.Tensor]:
@@ -62,13 +64,39 @@ def gradients_of_a_step(changes: dict[str, Any]) -> dict[str, torch.Tensor]:
     recipe = recipe.__class__(**{**recipe.__dict__, "r1_weight": params.loss.r1})
     batch = gan.draw_batch(images, draw_latents(8, 4, random), (None, None), recipe, random)
     gan.step(players, [own_part(batch, gan.DIMS)], recipe)
+    return left_by(players)
+
+
+def left_by(players: Players) -> dict[str, torch.Tensor]:
+    """Return gradients and buffers of all networks."""
     found: dict[str, torch.Tensor] = {}
-    for side, network in (("g", generator), ("d", discriminator)):
+    for side, network in players.networks.items():
         found |= {
             f"{side}.{name}": weight.grad for name, weight in network.named_parameters() if weight.grad is not None
         }
         found |= {f"{side}.{name}": buffer.clone() for name, buffer in network.named_buffers()}
     return found
+
+
+def gradients_of_a_game(changes: dict[str, Any]) -> dict[str, torch.Tensor]:
+    """Take the first step of any game with as many processes as there are; return gradients and buffers.
+
+    Weights are made larger than those that a training starts with, so that fakes differ.
+    """
+    torch.set_num_threads(1)
+    params = settings(1, precision="fp32", width=8, conditional="none", r1=0.5, r1_every=1, **changes)
+    game, classes = game_of(params), ["a", "b"]
+    counts = {"counts_per_class": {"train": dict.fromkeys(classes, 20)}, "class_names": classes}
+    networks = build_networks(game, game.configs(params, {"image_size": 16, "channels": 1, "aspect": 1.0} | counts), 1)
+    players, random = build_players(networks, game, 1e-3, (0.5, 0.999), CPU), torch.Generator().manual_seed(0)
+    for weight in (weight for network in networks.values() for weight in network.parameters() if weight.ndim > 1):
+        weight.data *= 3
+    data = {"images": torch.randint(0, 256, (40, 1, 16, 16), dtype=torch.uint8, generator=random)}
+    data = game.shown(data | {"labels": torch.arange(2).repeat(20)}, params)
+    recipe = game.recipe_at(1, game.recipe(params, CPU), params)
+    batches = [own_part(batch, game.DIMS) for batch in game.draw(data, Draws(1), recipe, params)]
+    game.step(players, batches, recipe)
+    return left_by(players)
 
 
 def free_port() -> int:
@@ -86,18 +114,22 @@ def place(number: int, port: int) -> dict[str, str]:
 def worker(number: int, port: int, changes: dict[str, Any], out: str) -> None:
     os.environ |= place(number, port)
     with joined(2, CPU):
-        torch.save(gradients_of_a_step(changes), f"{out}/{number}.pt")
+        torch.save(gradients_of(changes), f"{out}/{number}.pt")
+
+
+def gradients_of(changes: dict[str, Any]) -> dict[str, torch.Tensor]:
+    return gradients_of_a_game(changes) if "game" in changes else gradients_of_a_step(changes)
 
 
 @pytest.mark.parametrize(
     "changes",
-    [*VARIANTS[:2], *(pytest.param(changes, marks=pytest.mark.proof) for changes in VARIANTS[2:])],
+    [*VARIANTS[:2], *GAMES, *(pytest.param(changes, marks=pytest.mark.proof) for changes in VARIANTS[2:] + MORE_GAMES)],
     ids=lambda changes: "-".join(map(str, changes.values())),
 )
 def test_gradients_of_two_processes_are_those_of_one_with_the_whole_batch(tmp_path: Path, changes: dict[str, Any]):
     given = free_port(), changes, str(tmp_path)
     multiprocessing.spawn(worker, given, nprocs=2)  # pyright: ignore[reportPrivateImportUsage]
-    whole = gradients_of_a_step(changes)
+    whole = gradients_of(changes)
     first, second = (torch.load(tmp_path / f"{number}.pt") for number in range(2))
     assert set(first) == set(whole)
     for name, expected in whole.items():

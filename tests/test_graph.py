@@ -2,6 +2,8 @@
 
 import os
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +17,7 @@ from ganlib.games import gan
 from ganlib.games.gan import Batch, draw_batch
 from ganlib.networks.dcgan import Discriminator, Generator
 from ganlib.networks.sync_norm import synchronise
-from ganlib.training.game import Players, build_players
+from ganlib.training.game import Draws, Players, build_networks, build_players, game_of
 from ganlib.training.graph import GraphedStep
 from ganlib.training.loop import own_part
 from ganlib.training.schedule import set_lr
@@ -73,6 +75,32 @@ def graph_worker(number: int, port: int, precision: str) -> None:
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_graphed_steps_of_two_gpus_give_the_bytes_of_the_plain_ones(precision: str):
     multiprocessing.spawn(graph_worker, (free_port(), precision), nprocs=2)  # pyright: ignore[reportPrivateImportUsage]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("changes", [{"game": "semi"}, {"game": "semi", "feature_matching": True}], ids=str)
+def test_a_graphed_step_of_every_game_gives_the_bytes_of_the_plain_step(changes: dict[str, Any]):
+    device = torch.device("cuda")
+    params = settings(precision="fp32", translation=0.125, r1=0.1, steps=9, conditional="none", **changes)
+    pin_arithmetic(1)
+    prepare_arithmetic("fp32", device)
+    game, random = game_of(params), torch.Generator().manual_seed(0)
+    meta = {"image_size": 16, "channels": 1, "aspect": 1.0, "class_names": ["a", "b"]}
+    configs = game.configs(params, meta | {"counts_per_class": {"train": {"a": 20, "b": 20}}})
+    plain, graphed = (
+        build_players(build_networks(game, configs, 1), game, 1e-3, (0.5, 0.999), device) for _ in range(2)
+    )
+    images = torch.randint(0, 256, (40, 1, 16, 16), dtype=torch.uint8, generator=random).to(device)
+    data = game.shown({"images": images, "labels": torch.arange(2).repeat(20)}, params)
+    step, constant, draws = GraphedStep(game, graphed, device), game.recipe(params, device), Draws(1)
+    for number in range(1, 10):
+        recipe = game.recipe_at(number, constant, params)
+        batches = game.draw(data, draws, recipe, params)
+        expected, result = (game.measure(taken(batches, recipe)) for taken in (partial(game.step, plain), step))
+        assert all(torch.equal(result[name], expected[name]) for name in expected)
+    for name in configs:
+        ours, theirs = (players.networks[name].state_dict() for players in (graphed, plain))
+        assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
 
 
 def test_auto_is_what_the_hardware_computes_in():

@@ -35,6 +35,7 @@ UNLABELLED = {"loss.real_label_low": "1", "loss.real_label_high": "1"}
 VARIANTS = [
     {},
     {"model.conditional": "auxiliary", "model.architecture": "resnet", "loss.auxiliary": "0.5"},
+    {"game": "semi"},
 ]
 MORE_VARIANTS = [
     {"loss.name": "minimax", "train.instance_noise": "0.1", "loss.label_flip": "0.1", "train.d_steps": "2"},
@@ -44,6 +45,7 @@ MORE_VARIANTS = [
     {"train.precision": "fp32", "loss.r1": "0"},
     {"model.conditional": "projection", "model.architecture": "mlp"},
     {"model.conditional": "concat"},
+    {"game": "semi", "games.semi.feature_matching": "true", "train.d_steps": "2", "train.g_steps": "2"},
 ]
 
 

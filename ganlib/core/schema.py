@@ -184,7 +184,7 @@ class ModelParams(Section):
     resnet: ResnetParams
 
 
-LabelledLoss = Literal["nonsaturating", "minimax", "least_squares"]
+LabelledLoss = Literal["nonsaturating", "minimax", "boundary", "least_squares"]
 """Losses that pull logits towards labels, which can be smoothed and flipped."""
 CriticLoss = Literal["hinge", "wasserstein"]
 """Losses that know no labels."""
@@ -192,7 +192,9 @@ CriticLoss = Literal["hinge", "wasserstein"]
 
 class LossParams(Section):
     name: Literal[LabelledLoss, CriticLoss]
-    """`nonsaturating`, `minimax` (Goodfellow 2014), `least_squares` (Mao 2017), `hinge` (Lim 2017), `wasserstein`."""
+    """`nonsaturating`, `minimax` (Goodfellow 2014), `boundary` (Hjelm 2017), `least_squares` (Mao 2017), `hinge` (Lim
+    2017), `wasserstein`.
+    """
     real_label_low: Annotated[Float, Field(gt=0.5, le=1)]
     """Lower end of D's targets for real images, drawn per image: one-sided label smoothing (Salimans 2016)."""
     real_label_high: Annotated[Float, Field(gt=0.5, le=1)]
@@ -208,7 +210,7 @@ class LossParams(Section):
     r1_every: Annotated[Int, Field(ge=1, le=10_000)]
     """Steps from one R1 penalty to the next, its weight multiplied by as many (Karras 2020)."""
     auxiliary: Annotated[Float, Field(gt=0, le=1e6)]
-    """Weight of the class loss in D's and G's, for `model.conditional: auxiliary` (Odena 2017)."""
+    """Weight of the class loss in D's and G's, for `model.conditional: auxiliary` (Odena 2017); in D's, for `semi`."""
 
 
 class TrainParams(Section):
@@ -344,8 +346,43 @@ class GanParams(Section):
     """What only game `gan` reads: nothing yet, since all games share `model`, `loss` and `train`."""
 
 
+class SemiParams(Section):
+    """What only game `semi` reads (Salimans 2016, Odena 2016)."""
+
+    labels: Annotated[Int, Field(ge=1, le=10**6)]
+    """Training images of each class whose label the game is told; those of the others are hidden from it."""
+    feature_matching: Bool
+    """Whether G matches the mean of D's features of real images, in the place of deceiving D."""
+
+
+class AaeParams(Section):
+    """What only game `aae` reads (Makhzani 2015)."""
+
+    adversary: Weight
+    """Weight of the adversary on the codes, which makes their distribution that of the latents; 0: an autoencoder."""
+
+
+class BiganParams(Section):
+    """What only game `bigan` reads (Donahue 2016): nothing yet."""
+
+
+class InfoganParams(Section):
+    """What only game `infogan` reads (Chen 2016)."""
+
+    categories: Annotated[Int, Field(ge=2, le=100)]
+    """Values of the code that is one of several, joined to z."""
+    continuous: Annotated[Int, Field(ge=0, le=100)]
+    """Codes that are numbers in [-1, 1], joined to z."""
+    weight: Weight
+    """Weight of the codes' mutual information with the images."""
+
+
 class GamesParams(Section):
     gan: GanParams
+    semi: SemiParams
+    aae: AaeParams
+    bigan: BiganParams
+    infogan: InfoganParams
 
 
 ONLY_MLP_TAKES_ANY_SIZE = {
@@ -370,8 +407,13 @@ class Params(Section):
     """Processor threads; pinned because another number of threads rounds differently."""
     device: Literal["auto", "cpu", "cuda"]
     """`auto` takes the GPU if there is one."""
-    game: Literal["gan"]
-    """Who plays against whom: `gan`, a generator against a discriminator."""
+    game: Literal["gan", "semi", "aae", "bigan", "infogan"]
+    """Who plays against whom: `gan`, a generator against a discriminator.
+
+    `semi`: D also classifies, told a few labels (Salimans 2016). `aae`: an autoencoder whose codes an adversary makes
+    latents of (Makhzani 2015). `bigan`: D sees images with their latents (Donahue 2016). `infogan`: codes that D can
+    read from the image (Chen 2016).
+    """
     data: DataParams
     model: ModelParams
     loss: LossParams

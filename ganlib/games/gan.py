@@ -1,18 +1,23 @@
 """One generator against one discriminator, by any loss of the table (Goodfellow 2014, arXiv:1406.2661)."""
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from ganlib.core.distributed import average_gradients
 from ganlib.core.images import to_unit_range
+from ganlib.core.packed import Split
 from ganlib.core.params import check_classes
 from ganlib.core.precision import precision_of
 from ganlib.core.schema import LossParams, Params
+from ganlib.core.seeding import seeded_weights
+from ganlib.features.judging import BATCH_SIZE, batches
 from ganlib.functional.augmentation import cut_out, draw_colours, draw_corners, draw_shifts, flip, recolour, translate
 from ganlib.functional.latents import draw_classes, draw_latents
 from ganlib.functional.losses import (
@@ -24,12 +29,21 @@ from ganlib.functional.losses import (
     r1_penalty,
     undecided_probability,
 )
+from ganlib.metrics.linear import linear_guesses
 from ganlib.networks.families import Discriminator, build_discriminator, build_generator, network_configs
+from ganlib.training.claims import Claim, Findings, Subject
 from ganlib.training.game import Draws, Limits, Players
 
 BUILDERS: Mapping[str, Callable[..., nn.Module]] = {"generator": build_generator, "discriminator": build_discriminator}
 TEAMS = {"d": ["discriminator"], "g": ["generator"]}
 AVERAGED = ["generator"]
+HIDES_LABELS = False
+PROBED = 2000
+"""Training images, at most, that a linear classifier is fitted to; and held-out ones, less than twice as many."""
+UNTRAINED = 5
+"""Nets of random weights that D is compared with."""
+SHOWN = 16
+"""Images of a row that shows what a probe has found."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +72,10 @@ class Recipe:
     """Standard deviation of the noise on what D sees in this step."""
     bf16: bool
     """Whether the networks compute in bfloat16; weights, losses and optimisers stay in float32."""
+
+
+Taken = TypeVar("Taken", bound=Recipe)
+"""The recipe of this game, or one with more to it."""
 
 
 class Batch(NamedTuple):
@@ -106,6 +124,11 @@ def configs(params: Params, meta: Mapping[str, Any]) -> dict[str, dict[str, Any]
     return network_configs(params.model, meta)
 
 
+def shown(data: dict[str, Any], params: Params) -> dict[str, Any]:
+    """Return all: labels are read by conditional models alone."""
+    return data
+
+
 def recipe(params: Params, device: torch.device) -> Recipe:
     return Recipe(
         loss=LOSSES[params.loss.name],
@@ -128,7 +151,7 @@ def targets_of(loss: LossParams) -> Targets:
     return Targets(loss.real_label_low, loss.real_label_high, loss.label_flip)
 
 
-def recipe_at(step: int, recipe: Recipe, params: Params) -> Recipe:
+def recipe_at(step: int, recipe: Taken, params: Params) -> Taken:
     """Return the recipe of one step: R1 when it is due, noise as far as it has faded."""
     due = step % params.loss.r1_every == 0
     noise = params.train.instance_noise * (1 - step / params.steps)
@@ -144,6 +167,70 @@ def limits(params: Params) -> Limits:
     targets = targets_of(params.loss)
     smallest = LOSSES[params.loss.name].smallest_d_loss(targets)
     return Limits(smallest, undecided_probability(params.loss.name, targets))
+
+
+def figures(players: Players, heldout: Split, device: torch.device) -> dict[str, float]:
+    """Return none."""
+    return {}
+
+
+def probe(subject: Subject, params: Params, random: torch.Generator) -> Findings:
+    """Compare linear classifiers on D's features, on pixels, and on features of nets that were never trained.
+
+    Radford 2015, arXiv:1511.06434, table 1, has the first comparison. The second says what training adds: convolutions
+    of random weights are good features too (Saxe 2011).
+    """
+    train, heldout, conditional = subject.train, subject.heldout, params.model.conditional
+    if len(subject.class_names) < 2 or train.labels is None or heldout.labels is None:
+        return Findings(absent="the images have no two classes that a classifier could tell apart")
+    if conditional != "none":
+        return Findings(absent=f"D was told the classes (model.conditional: {conditional}), so that it proves nothing")
+    some = torch.randperm(len(train.images), generator=random)[:PROBED].sort().values.numpy()
+    images, labels, every = train.images[some], train.labels[some], max(1, len(heldout.images) // PROBED)
+    unseen, expected = heldout.images[::every], heldout.labels[::every]
+
+    def right(describe: Callable[[torch.Tensor], torch.Tensor]) -> NDArray[np.bool_]:
+        ours, others = (described(describe, given, subject.device) for given in (images, unseen))
+        return linear_guesses(ours, labels, others) == expected
+
+    ways = {"D's features": right(featured_by(subject.networks["discriminator"])), "pixels": right(nn.Flatten())}
+    ours, theirs = (float(way.mean()) for way in ways.values())
+    chance = [float(right(featured_by(net)).mean()) for net in untrained(subject, params.seed)]
+    name, others = "accuracy of a linear classifier on D's features", f"on those of {UNTRAINED} untrained nets, mean"
+    claims = [
+        Claim(name, ours, "on pixels", theirs, "higher", "Radford 2015, table 1"),
+        Claim("what training adds to it", ours, others, sum(chance) / UNTRAINED, "higher", "a check: Saxe 2011"),
+    ]
+    return Findings(claims=claims, pictures={"what_a_linear_classifier_gets_wrong": wrong_ones(unseen, ways)})
+
+
+def featured_by(discriminator: Discriminator) -> Callable[[torch.Tensor], torch.Tensor]:
+    return partial(discriminator.features, labels=None)
+
+
+def untrained(subject: Subject, seed: int) -> Iterator[Discriminator]:
+    """Yield discriminators as they are before training, each with weights of its own."""
+    for number in range(UNTRAINED):
+        with seeded_weights(seed, f"probe/{number}"):
+            yield build_discriminator(**subject.configs["discriminator"]).to(subject.device).eval()
+
+
+@torch.no_grad()
+def described(
+    describe: Callable[[torch.Tensor], torch.Tensor], images: NDArray[np.uint8], device: torch.device
+) -> NDArray[np.float64]:
+    """Return what a function makes of images, (N, C, H, W) uint8 that it takes in [-1, 1], as (N, d)."""
+    found = [describe(to_unit_range(batch)).double().cpu() for batch in batches(images, BATCH_SIZE, device)]
+    return torch.cat(found).numpy()
+
+
+def wrong_ones(images: NDArray[np.uint8], right: Mapping[str, NDArray[np.bool_]]) -> dict[str, NDArray[np.uint8]]:
+    """Return some of the images that each of several guesses has wrong, rows of SHOWN; white where there are fewer."""
+    rows: dict[str, NDArray[np.uint8]] = {}
+    for name, guessed in right.items():
+        wrong = images[~guessed][:SHOWN]
+        rows[f"wrong from {name}"] = np.pad(wrong, ((0, SHOWN - len(wrong)), *[(0, 0)] * 3), constant_values=255)
+    return rows
 
 
 def draw(data: Mapping[str, Any], draws: Draws, recipe: Recipe, params: Params) -> list[Batch]:
@@ -201,9 +288,12 @@ def measure(result: Result) -> dict[str, torch.Tensor]:
 
 
 def discriminator_step(
-    players: Players, batch: Batch, fake_images: torch.Tensor, recipe: Recipe
+    players: Players, batch: Batch, fake_images: torch.Tensor, recipe: Recipe, also: torch.Tensor | None = None
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Update D; return its loss without class loss and penalties, and both logits."""
+    """Update D; return its loss without class loss and penalties, and both logits.
+
+    `also` is a scalar of D's that the update lowers too, for games that ask more of D.
+    """
     discriminator, penalised = players.networks["discriminator"], recipe.r1_weight > 0
     seen_real = as_seen(batch.real_images, batch, REAL, recipe).requires_grad_(penalised)
     with autocast(seen_real, recipe.bf16 and not penalised):  # bf16 is too coarse for the penalty's second derivative
@@ -212,7 +302,7 @@ def discriminator_step(
     with autocast(seen_fake, recipe.bf16):
         fake_logits, fake_class_loss = discriminate(discriminator, seen_fake, batch.fake_classes, recipe)
     d_loss = recipe.loss.discriminator(real_logits, fake_logits, *batch.targets)
-    total = d_loss
+    total = d_loss if also is None else d_loss + also
     if recipe.auxiliary:
         total = total + recipe.auxiliary * (real_class_loss + fake_class_loss)
     if recipe.r1_weight:

@@ -14,8 +14,11 @@ import torch
 from torch import nn
 
 from ganlib.core.errors import UserError
+from ganlib.core.packed import Split
 from ganlib.core.schema import Params
-from ganlib.core.seeding import random_generator
+from ganlib.core.seeding import random_generator, seeded_weights
+from ganlib.networks.sync_norm import synchronise
+from ganlib.training.claims import Findings, Subject
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,8 +144,21 @@ class Game(Protocol):
         """Dimension of a batch's fields that counts images, where it is not the first."""
         ...
 
+    @property
+    def HIDES_LABELS(self) -> bool:  # noqa: N802
+        """Whether labels that the judge knows are hidden from the game: what the judge says then chooses no weights."""
+        ...
+
     def configs(self, params: Params, meta: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         """Return what rebuilds each network, for data of this meta.json; raise UserError where they don't fit."""
+        ...
+
+    def shown(self, data: dict[str, Any], params: Params) -> dict[str, Any]:
+        """Return what training may see of the training `images`, and `labels` (N,) if there are any: `images` at least.
+
+        Of these `images[rows]` are (n, C, H, W) uint8 on the device, and `len(images)` is N.
+        Raise UserError where the game can't play with them.
+        """
         ...
 
     def recipe(self, params: Params, device: torch.device) -> Any:
@@ -160,7 +176,7 @@ class Game(Protocol):
     def draw(self, data: Mapping[str, Any], draws: Draws, recipe: Any, params: Params) -> Sequence[Any]:
         """Return all batches of a step, NamedTuples of tensors or None.
 
-        `data` holds `images`, of which `images[rows]` are (n, C, H, W) uint8 on the device, and `labels` (N,) if any.
+        `data` is what `shown` has returned.
         """
         ...
 
@@ -174,10 +190,24 @@ class Game(Protocol):
 
     def limits(self, params: Params) -> Limits: ...
 
+    def figures(self, players: Players, heldout: Split, device: torch.device) -> dict[str, float]:
+        """Return figures of the game's own at an evaluation, to be recorded beside the judge's; they choose nothing."""
+        ...
+
+    def probe(self, subject: Subject, params: Params, random: torch.Generator) -> Findings:
+        """Return the game's claims about what it has trained, beside their baselines, and what shows them."""
+        ...
+
 
 def game_of(params: Params) -> Game:
     """Return the module of the game that the parameters name."""
     return cast(Game, import_module(f"ganlib.games.{params.game}"))
+
+
+def build_networks(game: Game, configs: Mapping[str, Mapping[str, Any]], seed: int) -> dict[str, nn.Module]:
+    """Return the networks of these configurations, of the weights that a training of this seed starts with."""
+    with seeded_weights(seed, "train/weights"):
+        return {name: synchronise(build(**configs[name])) for name, build in game.BUILDERS.items()}
 
 
 def build_players(

@@ -26,9 +26,11 @@ from ganlib.training.images import held
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
     data: dict[str, Any]
-    """Training `images`, (N, C, H, W) uint8, of which batches are picked, and `labels` (N,) if there are any."""
+    """Training `images`, (N, C, H, W) uint8, of which batches are picked, and what else the game shows."""
     real: dict[str, NDArray[np.uint8]]
     """Images of both splits as they lie on disk; training never sees the held-out ones."""
+    heldout_labels: NDArray[np.int64] | None = None
+    """(M,), for figures that choose nothing; None where the images have none."""
     extractor: Extractor
     """Who watches the training; its judge may name the classes."""
     eyes: Eyes
@@ -58,12 +60,14 @@ def load_inputs(prepared: Path, judge: Path, game: Game, params: Params, device:
     if train.labels is not None:
         data["labels"] = torch.tensor(train.labels)
         digests.append(sha256_of(labels_path(prepared, "train")))
+    data = game.shown(data, params)
     if start := given_path(params.train.start):
         check_start(start, configs)
         digests.append([sha256_of(start / f"{name}.safetensors") for name in configs])
     return Inputs(
         data=data,
         real={"train": train.images, "heldout": heldout.images},
+        heldout_labels=heldout.labels,
         extractor=extractor,
         eyes=eyes,
         seen={split: load_seen(judge, split) for split in SPLITS},
