@@ -159,10 +159,7 @@ def draw_one(
     picked: torch.Tensor, data: Mapping[str, torch.Tensor], draws: Draws, recipe: Recipe, params: Params
 ) -> Batch:
     """Return the batch of the real images picked, (N,)."""
-    images, model = data["images"], params.model
-    real_images = to_unit_range(images[picked.to(images.device)])
-    real_images = flip(real_images, draws.stream("flip")) if params.data.flip else real_images
-    real_images = real_images.contiguous(memory_format=torch.channels_last)
+    model, real_images = params.model, draw_real(picked, data, draws, params)
     latents = draw_latents(params.batch_size, model.latent_dim, draws.stream("latents"), model.latents)
     both = None, None
     if model.conditional != "none":
@@ -171,6 +168,16 @@ def draw_one(
         # WGAN-GP looks between a real and a fake image of one class.
         both = real_classes, real_classes if recipe.gradient_penalty else asked
     return draw_batch(real_images, latents, both, recipe, draws.stream("augment"))
+
+
+def draw_real(
+    picked: torch.Tensor, data: Mapping[str, torch.Tensor], draws: Draws, params: Params
+) -> torch.Tensor:
+    """Return the real images picked, (N,), as (N, C, H, W) in [-1, 1], half of them mirrored if `data.flip`."""
+    images = data["images"]
+    real_images = to_unit_range(images[picked.to(images.device)])
+    real_images = flip(real_images, draws.stream("flip")) if params.data.flip else real_images
+    return real_images.contiguous(memory_format=torch.channels_last)
 
 
 def step(players: Players, batches: Sequence[Batch], recipe: Recipe) -> Result:

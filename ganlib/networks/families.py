@@ -1,10 +1,14 @@
-"""The families of networks that `model.architecture` names, and the front door to a published generator."""
+"""The families of networks that `model.architecture` names, and the front door to a published generator.
+
+Also what games build of a family's discriminator: an encoder, and a judge of images beside their latents.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from torch import nn
 
 from ganlib.core.errors import UserError
 from ganlib.core.schema import ModelParams
@@ -110,6 +114,34 @@ def build_generator(*, architecture: str, **config: Any) -> Generator:
 def build_discriminator(*, architecture: str, **config: Any) -> Discriminator:
     """Build the discriminator of a family with its own configuration; weights are drawn from torch's global state."""
     return FAMILIES[architecture].discriminator(**config)
+
+
+class Encoder(nn.Module):
+    """Images (N, C, H, W) in [-1, 1] to latents (N, latent_dim): a discriminator's trunk and a linear layer."""
+
+    def __init__(self, *, latent_dim: int, **config: Any):
+        super().__init__()
+        self.trunk = build_discriminator(**config)
+        self.to_latents = nn.Linear(self.trunk.to_logit.in_features, latent_dim)
+        del self.trunk.to_logit
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.to_latents(self.trunk.features(images, None))
+
+
+class PairDiscriminator(nn.Module):
+    """Images (N, C, H, W) in [-1, 1] and their latents (N, latent_dim) to logits (N,)."""
+
+    def __init__(self, *, latent_dim: int, units: int, **config: Any):
+        super().__init__()
+        activation = config["activation"]
+        self.trunk = build_discriminator(**config)
+        self.embed = mlp.dense(latent_dim, units, activation, "none")
+        self.to_logit = mlp.dense_layers(self.trunk.to_logit.in_features + units, units, 1, 1, activation, "none")
+        del self.trunk.to_logit
+
+    def forward(self, images: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:
+        return self.to_logit(torch.cat([self.trunk.features(images, None), self.embed(latents)], 1)).squeeze(1)
 
 
 def load_generator(folder: str | Path, name: str = "generator") -> Generator:
