@@ -21,7 +21,8 @@ from ganlib.datasets.plain import read_prepared_images
 from ganlib.functional.losses import LOSSES
 from ganlib.looking.completion import compare_completions, complete, completion_figures, steps_an_image
 from ganlib.looking.masks import make_mask, read_masks
-from ganlib.looking.pictures import labelled_rows
+from ganlib.looking.pictures import labelled_rows, words
+from ganlib.looking.served import unserved
 from ganlib.networks.families import load_discriminator, load_generator
 
 SHOWN = 10
@@ -39,9 +40,10 @@ def main(
     """Hide parts of held-out images, or of your own, and let the generator complete them."""
     params = load_params()
     settings, own_masks = params.complete, given_path(params.complete.own_masks)
-    if not settings.masks and not own_masks:
-        print(f"No completion: {TURNED_OFF}", file=sys.stderr)
-        return write_nothing(out, metrics, picture)
+    absent = unserved("complete", params.game) or (None if settings.masks or own_masks else TURNED_OFF)
+    if absent:
+        print(f"No completion: {absent}", file=sys.stderr)
+        return write_nothing(absent, out, metrics, picture)
 
     pin_arithmetic(params.threads)
     keep_freed_memory()
@@ -87,13 +89,13 @@ def main(
         labelled_rows(groups).save(partial)
 
 
-def write_nothing(out: Path, metrics: Path, picture: Path) -> None:
+def write_nothing(absent: str, out: Path, metrics: Path, picture: Path) -> None:
     """Write what the pipeline expects of completion, and in it why there is none."""
     with whole_folder(out):
         pass
-    write_json(metrics, {"absent": TURNED_OFF, "images": 0, "masks": {}})
+    write_json(metrics, {"absent": absent, "images": 0, "masks": {}})
     with whole_file(picture) as partial:
-        labelled_rows([{TURNED_OFF: np.full((1, 1, 1, 1), 255, np.uint8)}]).save(partial)
+        words(absent).save(partial)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,8 @@ from ganlib.looking.exploration import (
     paint,
     paint_walks,
 )
-from ganlib.looking.pictures import save_animation
+from ganlib.looking.pictures import save_animation, words
+from ganlib.looking.served import unserved
 from ganlib.networks.families import load_generator
 
 
@@ -42,6 +43,9 @@ def main(
     (factors, columns), arithmetic (equations, 4: A, B, C, A - B + C), neighbours (rows, 1 + nearest training images).
     """
     params = load_params()
+    if absent := unserved("explore", params.game):
+        print(f"No exploration: {absent}", file=sys.stderr)
+        return write_nothing(absent, out, pictures)
 
     pin_arithmetic(params.threads)
     device, settings = resolve_device(params.device), params.explore
@@ -82,6 +86,14 @@ def main(
             for name, picture in draw_pictures(walks, neighbours, arithmetic).items():
                 picture.save(folder / f"{name}.png")
         bar.update()
+
+
+def write_nothing(absent: str, out: Path, pictures: Path) -> None:
+    """Write what the pipeline expects of exploration, and in it why there is none."""
+    with whole_folder(out) as folder:
+        write_json(folder / "explore.json", {"absent": absent})
+    with whole_folder(pictures) as folder:
+        words(absent).save(folder / "nothing.png")
 
 
 if __name__ == "__main__":

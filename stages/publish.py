@@ -19,8 +19,8 @@ def main(
     chosen = load_params().publish
 
     with whole_folder(out) as folder:
-        step = publish(training, folder, chosen.checkpoint, chosen.ema)
-    print(f"Published: {chosen.checkpoint} weights, step {step}{', moving average' if chosen.ema else ''}")
+        end, step = publish(training, folder, chosen.checkpoint, chosen.ema)
+    print(f"Published: {end} weights, step {step}{', moving average' if chosen.ema else ''}")
 
 
 if __name__ == "__main__":

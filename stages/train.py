@@ -31,6 +31,7 @@ from ganlib.training.checkpoint import (
 from ganlib.training.game import Game, build_players, game_of
 from ganlib.training.inputs import Inputs, load_inputs, load_start
 from ganlib.training.loop import train
+from ganlib.training.publish import ONLY_FINAL
 from ganlib.training.results import save_results
 from ganlib.training.resume import resumable_state, stop_asked
 from ganlib.training.state import Training, start_training
@@ -102,6 +103,8 @@ def main(
                 "train_undecided": game.limits(params).undecided,
                 "train_memory_absent": watch.memory_absent,
             }
+            if game.HIDES_LABELS:
+                protocol |= {ONLY_FINAL: f"game {params.game} hides labels that the judge, who finds the best, knows"}
             with whole_folder(out) as results:
                 save_results(results, training, inputs.configs, protocol)
             reporter.end(training)

@@ -17,7 +17,8 @@ from ganlib.core.params import load_params
 from ganlib.core.schema import Params
 from tests.conftest import ROOT, edit_params, small_params
 
-STAGES = ["prepare", "judge", "reference", "train", "publish", "sample", "evaluate", "explore", "complete", "report"]
+STAGES = ["prepare", "judge", "reference", "train", "publish", "sample", "evaluate", "probe"]
+STAGES += ["explore", "complete", "report"]
 
 
 @pytest.mark.parametrize(("written", "number"), [("2e-4", 2e-4), ("1e-05", 1e-5), ("0.0002", 2e-4), ("1E-3", 1e-3)])

@@ -70,6 +70,13 @@ def _check_together(params: Params) -> None:
         raise ValueError(f"data.image_size = {size}: {params.model.architecture} takes {sizes}")
     if params.model.dcgan.upsampling == "nearest" and params.model.dcgan.kernel_size == 4:
         raise ValueError("model.dcgan.kernel_size = 4: upsampling nearest needs a kernel with a centre, 3 or 5")
+    if params.game != "gan" and params.model.conditional != "none":
+        raise ValueError(f"model.conditional = {params.model.conditional}: game {params.game} takes no classes: none")
+    if params.game == "semi" and params.train.on_collapse != "warn":
+        raise ValueError(
+            f"train.on_collapse = {params.train.on_collapse}: the judge, who knows all labels, would steer game semi, "
+            "which hides them: set it to warn"
+        )
     if params.loss.gradient_penalty and params.model.d_norm == "batch":
         raise ValueError("loss.gradient_penalty looks at images one by one: set model.d_norm to instance or none")
     if params.loss.name not in get_args(LabelledLoss) and (params.loss.real_label_low < 1 or params.loss.label_flip):

@@ -332,8 +332,43 @@ class GanParams(Section):
     """What only game `gan` reads: nothing yet, since all games share `model`, `loss` and `train`."""
 
 
+class SemiParams(Section):
+    """What only game `semi` reads (Salimans 2016, Odena 2016)."""
+
+    labels: Annotated[Int, Field(ge=1, le=10**6)]
+    """Training images of each class whose label the game is told; those of the others are hidden from it."""
+    feature_matching: Bool
+    """Whether G matches the mean of D's features of real images, in the place of deceiving D."""
+
+
+class AaeParams(Section):
+    """What only game `aae` reads (Makhzani 2015)."""
+
+    adversary: Weight
+    """Weight of the adversary on the codes, which makes their distribution that of the latents; 0: an autoencoder."""
+
+
+class BiganParams(Section):
+    """What only game `bigan` reads (Donahue 2016): nothing yet."""
+
+
+class InfoganParams(Section):
+    """What only game `infogan` reads (Chen 2016)."""
+
+    categories: Annotated[Int, Field(ge=2, le=100)]
+    """Values of the code that is one of several, joined to z."""
+    continuous: Annotated[Int, Field(ge=0, le=100)]
+    """Codes that are numbers in [-1, 1], joined to z."""
+    weight: Weight
+    """Weight of the codes' mutual information with the images."""
+
+
 class GamesParams(Section):
     gan: GanParams
+    semi: SemiParams
+    aae: AaeParams
+    bigan: BiganParams
+    infogan: InfoganParams
 
 
 ONLY_MLP_TAKES_ANY_SIZE = {
@@ -358,8 +393,13 @@ class Params(Section):
     """Processor threads; pinned because another number of threads rounds differently."""
     device: Literal["auto", "cpu", "cuda"]
     """`auto` takes the GPU if there is one."""
-    game: Literal["gan"]
-    """Who plays against whom: `gan`, a generator against a discriminator."""
+    game: Literal["gan", "semi", "aae", "bigan", "infogan"]
+    """Who plays against whom: `gan`, a generator against a discriminator.
+
+    `semi`: D also classifies, told a few labels (Salimans 2016). `aae`: an autoencoder whose codes an adversary makes
+    latents of (Makhzani 2015). `bigan`: D sees images with their latents (Donahue 2016). `infogan`: codes that D can
+    read from the image (Chen 2016).
+    """
     data: DataParams
     model: ModelParams
     loss: LossParams

@@ -10,6 +10,7 @@ from torch import nn
 
 from ganlib.core.distributed import average_gradients
 from ganlib.core.images import to_unit_range
+from ganlib.core.packed import Split
 from ganlib.core.params import check_classes
 from ganlib.core.precision import precision_of
 from ganlib.core.schema import LossParams, Params
@@ -25,11 +26,13 @@ from ganlib.functional.losses import (
     undecided_probability,
 )
 from ganlib.networks.families import Discriminator, build_discriminator, build_generator, network_configs
+from ganlib.training.claims import Findings, Subject
 from ganlib.training.game import Draws, Limits, Players
 
 BUILDERS: Mapping[str, Callable[..., nn.Module]] = {"generator": build_generator, "discriminator": build_discriminator}
 TEAMS = {"d": ["discriminator"], "g": ["generator"]}
 AVERAGED = ["generator"]
+HIDES_LABELS = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +109,11 @@ def configs(params: Params, meta: Mapping[str, Any]) -> dict[str, dict[str, Any]
     return network_configs(params.model, meta)
 
 
+def shown(data: dict[str, torch.Tensor], params: Params) -> dict[str, torch.Tensor]:
+    """Return all: labels are read by conditional models alone."""
+    return data
+
+
 def recipe(params: Params, device: torch.device) -> Recipe:
     return Recipe(
         loss=LOSSES[params.loss.name],
@@ -144,6 +152,16 @@ def limits(params: Params) -> Limits:
     targets = targets_of(params.loss)
     smallest = LOSSES[params.loss.name].smallest_d_loss(targets)
     return Limits(smallest, undecided_probability(params.loss.name, targets))
+
+
+def figures(players: Players, heldout: Split, device: torch.device) -> dict[str, float]:
+    """Return none."""
+    return {}
+
+
+def probe(subject: Subject, params: Params, random: torch.Generator) -> Findings:
+    """Compare linear classifiers on D's features and on pixels (Radford 2015, arXiv:1511.06434, table 1)."""
+    return Findings(absent="to come")
 
 
 def draw(data: Mapping[str, torch.Tensor], draws: Draws, recipe: Recipe, params: Params) -> list[Batch]:

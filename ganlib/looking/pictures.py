@@ -50,6 +50,11 @@ def labelled_rows(groups: Sequence[Mapping[str, Images]], headings: Sequence[str
     return canvas
 
 
+def words(reason: str) -> Image.Image:
+    """Return a picture that says why there is none."""
+    return labelled_rows([{reason: np.full((1, 1, 1, 1), 255, np.uint8)}])
+
+
 def save_animation(frames: Images, columns: int, milliseconds: int, path: Path) -> None:
     """Write (frames, N, C, H, W) uint8 images as a lossless WebP that starts again for ever."""
     first, *others = (grid(frame, columns).convert("RGB") for frame in frames)

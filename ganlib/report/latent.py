@@ -19,6 +19,10 @@ Section = dict[str, Any]
 
 def latent_section(folder: Path) -> Section:
     """Show what the explore stage made; arrays are (rows, columns, C, H, W)."""
+    notes = found(folder / "explore.json", read_json, "explore")
+    told: Mapping[str, Any] = {} if isinstance(notes, Absent) else notes
+    if "absent" in told:
+        return {"absent": Absent(told["absent"])}
 
     def picture(name: str, alt: str, keep: slice = slice(None)) -> Picture | Absent:
         array = found(folder / f"{name}.npy", np.load, "explore")
@@ -27,8 +31,6 @@ def latent_section(folder: Path) -> Section:
         array = array[:, keep]
         return tiled(array.reshape(-1, *array.shape[2:]), array.shape[1], alt.format(*array.shape))
 
-    notes = found(folder / "explore.json", read_json, "explore")
-    told: Mapping[str, Any] = {} if isinstance(notes, Absent) else notes
     walk = found(folder / "walk.webp", Path.read_bytes, "explore")
     if not isinstance(walk, Absent) and len(walk) > HEAVIEST:
         walk = Absent(f"it has {len(walk) / 1e6:.1f} MB; open {folder / 'walk.webp'}")

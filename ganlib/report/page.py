@@ -17,6 +17,7 @@ from ganlib.report.diversity import diversity_section
 from ganlib.report.figures import figures_in, headline
 from ganlib.report.latent import completion_section, latent_section
 from ganlib.report.parts import Absent, flat, found, tiled
+from ganlib.report.promises import promises_section
 from ganlib.report.training import training_section
 
 REJECTED = 20
@@ -57,6 +58,7 @@ def page_sections(
             key.removeprefix("protocol_"): value for key, value in measured.items() if key.startswith("protocol_")
         },
         "training": training_section(training, metrics, measured),
+        "promises": promises_section(metrics),
         "diversity": diversity_section(metrics, train, samples),
         "latent": latent_section(exploration),
         "completion": completion_section(completion, metrics),

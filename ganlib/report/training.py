@@ -13,6 +13,8 @@ from ganlib.metrics.frechet import chooses_best
 from ganlib.report import charts
 from ganlib.report.parts import Absent, found, tiled
 
+KNOWN = {"step", "diversity_score", "valid", "classes_covered", "d_memorises"}
+"""Columns of every game's evaluations, besides distances."""
 FILM_ROWS = 6
 FILM_COLUMNS = 11
 """Evaluations on the film strip, beside the best one."""
@@ -36,6 +38,7 @@ def training_section(training: Path, metrics: Path, figures: Mapping[str, Any]) 
         "charts": history_charts(history, fired)
         | evaluation_charts(evaluations, fired, best)
         | {"memory": _memory_chart(evaluations, fired, figures)},
+        "own": {} if isinstance(evaluations, Absent) else own_charts(evaluations, fired),
         "film": film_strip(training / "progress.npy", evaluations, best),
     }
 
@@ -111,6 +114,18 @@ def _memory_chart(
     return charts.curves(
         long, "0: none, 1: all", "What the discriminator has memorised by step", alarms=alarms, points=True
     )
+
+
+def own_charts(evaluations: pd.DataFrame, alarms: pd.DataFrame | None) -> dict[str, str]:
+    """Draw what the game itself has measured at each evaluation, by what it is."""
+    names = [name for name in evaluations if name not in KNOWN and not name.endswith("_fid_to_heldout")]
+    titles = {name: name.replace("_", " ") for name in map(str, names)}
+    return {
+        title: charts.curves(
+            charts.series(evaluations, {name: title}), title, f"{title} by step", alarms=alarms, points=True
+        )
+        for name, title in titles.items()
+    }
 
 
 def distance_title(evaluations: pd.DataFrame) -> str:

@@ -14,8 +14,10 @@ import torch
 from torch import nn
 
 from ganlib.core.errors import UserError
+from ganlib.core.packed import Split
 from ganlib.core.schema import Params
 from ganlib.core.seeding import random_generator
+from ganlib.training.claims import Findings, Subject
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,8 +134,20 @@ class Game(Protocol):
         """Dimension of a batch's fields that counts images, where it is not the first."""
         ...
 
+    @property
+    def HIDES_LABELS(self) -> bool:  # noqa: N802
+        """Whether labels that the judge knows are hidden from the game: what the judge says then chooses no weights."""
+        ...
+
     def configs(self, params: Params, meta: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         """Return what rebuilds each network, for data of this meta.json; raise UserError where they don't fit."""
+        ...
+
+    def shown(self, data: dict[str, torch.Tensor], params: Params) -> dict[str, torch.Tensor]:
+        """Return what training may see of the training `images`, and `labels` if there are any: `images` at least.
+
+        Raise UserError where the game can't play with them.
+        """
         ...
 
     def recipe(self, params: Params, device: torch.device) -> Any:
@@ -149,7 +163,7 @@ class Game(Protocol):
         ...
 
     def draw(self, data: Mapping[str, torch.Tensor], draws: Draws, recipe: Any, params: Params) -> Sequence[Any]:
-        """Return all batches of a step, NamedTuples of tensors or None; `data` holds images, and labels if any."""
+        """Return all batches of a step, NamedTuples of tensors or None; `data` is what `shown` has returned."""
         ...
 
     def step(self, players: Players, batches: Sequence[Any], recipe: Any) -> Any:
@@ -161,6 +175,14 @@ class Game(Protocol):
         ...
 
     def limits(self, params: Params) -> Limits: ...
+
+    def figures(self, players: Players, heldout: Split, device: torch.device) -> dict[str, float]:
+        """Return figures of the game's own at an evaluation, to be recorded beside the judge's; they choose nothing."""
+        ...
+
+    def probe(self, subject: Subject, params: Params, random: torch.Generator) -> Findings:
+        """Return the game's claims about what it has trained, beside their baselines, and what shows them."""
+        ...
 
 
 def game_of(params: Params) -> Game:

@@ -24,9 +24,11 @@ from ganlib.training.game import Game
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
     data: dict[str, torch.Tensor]
-    """Training `images`, (N, C, H, W) uint8, channels_last, as they lie on disk, and `labels` (N,) if there are any."""
+    """Training `images`, (N, C, H, W) uint8, channels_last, as they lie on disk, and what else the game shows."""
     heldout: NDArray[np.uint8]
     """(M, C, H, W) images that training never sees."""
+    heldout_labels: NDArray[np.int64] | None = None
+    """(M,), for figures that choose nothing; None where the images have none."""
     extractor: Extractor
     """Who watches the training; its judge may name the classes."""
     eyes: Eyes
@@ -56,6 +58,7 @@ def load_inputs(prepared: Path, judge: Path, game: Game, params: Params) -> Inpu
     if train.labels is not None:
         data["labels"] = torch.tensor(train.labels)
         digests.append(sha256_of(labels_path(prepared, "train")))
+    data = game.shown(data, params)
     if start := given_path(params.train.start):
         check_start(start, configs)
         digests.append([sha256_of(start / f"{name}.safetensors") for name in configs])
@@ -63,6 +66,7 @@ def load_inputs(prepared: Path, judge: Path, game: Game, params: Params) -> Inpu
     return Inputs(
         data=data,
         heldout=heldout.images,
+        heldout_labels=heldout.labels,
         extractor=extractor,
         eyes=eyes,
         features=features,

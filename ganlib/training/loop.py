@@ -69,7 +69,7 @@ def train(
                 training.history.append(row)
                 raise_alarms(training, LOG_ALARMS, game, params, warn)
         if evaluates and not training.active.get("not_finite"):  # absent after a return to the best weights
-            judge_average(training, watch)
+            judge_average(training, game, watch)
             raise_alarms(training, EVALUATION_ALARMS, game, params, warn)
         if logs:
             report(training)
@@ -109,17 +109,18 @@ def close(training: Training, game: Game, params: Params, *, watch: Watch, warn:
         raise_alarms(training, LOG_ALARMS, game, params, warn)
     if not training.active.get("not_finite"):
         if not training.evaluations or training.evaluations[-1]["step"] != training.step:
-            judge_average(training, watch)
+            judge_average(training, game, watch)
         raise_alarms(training, EVALUATION_ALARMS, game, params, warn, last=True)
 
 
-def judge_average(training: Training, watch: Watch) -> None:
-    """Let the watch judge the moving average; keep the players if they are the best so far."""
+def judge_average(training: Training, game: Game, watch: Watch) -> None:
+    """Let the watch judge the moving average, and the game the rest; keep the players if they are the best so far."""
     players = training.players
     figures, images = watch.figures_of(players.averages["generator"], players.networks.get("discriminator"))
     distance = chooses_best(figures)
     lowest = min((row[distance] for row in training.evaluations), default=math.inf)
-    training.evaluations.append({"step": training.step, **figures})
+    own = game.figures(players, watch.real, watch.device)
+    training.evaluations.append({"step": training.step, **figures, **own})
     training.progress.append(torch.from_numpy(images))
     if figures[distance] < lowest:
         training.best = copy.deepcopy(training.players.state())
@@ -145,12 +146,12 @@ def raise_alarms(
         message = f"step {training.step}: {alarm.reason} ({value:.3g}): {alarm.advice}"
         warn(f"WARNING: {message}")
         if alarm.name == "not_finite" or (alarm.name == "collapse" and on_collapse != "warn"):
-            back_to_best(training, on_collapse, message)
+            back_to_best(training, game, on_collapse, message)
 
 
-def back_to_best(training: Training, on_collapse: str, reason: str) -> None:
-    """End the training, or return to its best weights; raise UserError with the reason when there are none."""
-    if training.best is None:
+def back_to_best(training: Training, game: Game, on_collapse: str, reason: str) -> None:
+    """End the training, or return to its best weights; raise UserError with the reason when there are none to take."""
+    if training.best is None or game.HIDES_LABELS:
         raise UserError(reason)
     training.ended = on_collapse != "restore_best" or training.restored == RESTORES
     if not training.ended:

@@ -10,18 +10,22 @@ from ganlib.training.card import model_card
 
 AVERAGE = "_ema"
 """Ends the names of moving averages."""
+ONLY_FINAL = "train_only_final"
+"""Key of training.json: why the best weights of a training may not be published."""
 
 
-def publish(training: Path, folder: Path, checkpoint: str, ema: bool) -> int:
-    """Copy the networks of one end of a training, `best` or `final`, into a folder, with a card; return the end's step.
+def publish(training: Path, folder: Path, checkpoint: str, ema: bool) -> tuple[str, int]:
+    """Copy the networks of one end of a training, `best` or `final`, into a folder, with a card.
 
-    Those that have a moving average are it or, without `ema`, the weights themselves.
+    Those that have a moving average are it or, without `ema`, the weights themselves. Return the end, and its step: the
+    final one of a training whose best weights were found by what it must not know.
     """
     figures = read_json(training / "training.json")
+    checkpoint = "final" if ONLY_FINAL in figures else checkpoint
     step = figures[f"train_{checkpoint}_step"]
     publish_end(training / checkpoint, folder, ema)
     describe(folder, {"published": checkpoint, "published_ema": ema, "published_step": step}, figures)
-    return step
+    return checkpoint, step
 
 
 def publish_end(end: Path, folder: Path, ema: bool) -> None:

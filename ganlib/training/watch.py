@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from ganlib.core.images import to_unit_range
+from ganlib.core.packed import Split
 from ganlib.core.schema import Params
 from ganlib.core.seeding import random_generator
 from ganlib.features.eyes import Extractor, class_names_for
@@ -51,6 +52,8 @@ class Watch:
     """(n, C, H, W), at most 1,000 training images."""
     unseen: Images
     """(m, C, H, W), as many held-out ones: a D that has memorised the others tells both apart."""
+    real: Split
+    """All held-out images, for figures of the game's own."""
     seed: int
     device: torch.device
     protocol: dict[str, Any]
@@ -146,6 +149,7 @@ def build_watch(inputs: Inputs, params: Params, device: torch.device) -> Watch:
         labels=draw_classes(count, inputs.class_counts, latent_random) if inputs.class_counts else None,
         seen=seen[:: max(1, len(seen) // MEMORY_IMAGES[1])][: MEMORY_IMAGES[1]],
         unseen=unseen[: MEMORY_IMAGES[1]],
+        real=Split(inputs.heldout, inputs.heldout_labels),
         seed=params.seed,
         device=device,
         protocol={

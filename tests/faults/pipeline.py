@@ -12,7 +12,8 @@ from ruamel.yaml import YAML
 from ganlib.core.files import sha256_of
 from tests.conftest import ROOT, SMALL, edit_params
 
-STAGES = ("prepare", "judge", "reference", "train", "publish", "sample", "evaluate", "explore", "complete", "report")
+STAGES = ("prepare", "judge", "reference", "train", "publish", "sample", "evaluate", "probe")
+STAGES = (*STAGES, "explore", "complete", "report")
 
 
 def whole_run(folder: Path) -> Path:

@@ -1,0 +1,65 @@
+"""What a game promises: a figure of what it has trained, beside the baseline that it must beat.
+
+A baseline is trained here too, by the same rules, or is what the same measurement says of plain pixels: never a number
+from elsewhere.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from ganlib.core.packed import Split
+from ganlib.features.judge import Judge
+
+Images = NDArray[np.uint8]
+
+
+class Claim(NamedTuple):
+    name: str
+    """What is measured, in a few words."""
+    value: float
+    baseline: str
+    """What the value must beat."""
+    baseline_value: float
+    better: Literal["higher", "lower"]
+    source: str
+    """The paper that claims it."""
+
+    @property
+    def held(self) -> bool:
+        """Whether the value is better than the baseline's; NaN is not."""
+        return self.value > self.baseline_value if self.better == "higher" else self.value < self.baseline_value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """What a probe looks at."""
+
+    networks: Mapping[str, Any]
+    """The published ones by name, on the device, in evaluation mode."""
+    train: Split
+    heldout: Split
+    judge: Judge
+    class_names: list[str]
+    """Empty where the images have no labels."""
+    evaluations: pd.DataFrame
+    """The training's, with the game's own figures of each."""
+    device: torch.device
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """What a probe has found."""
+
+    claims: list[Claim] = field(default_factory=list)
+    absent: str = ""
+    """Why there is no claim, where there is none."""
+    pictures: Mapping[str, Mapping[str, Images]] = field(default_factory=dict)
+    """By file name: rows of (N, C, H, W) images, all of one N, by what stands beside them."""
+    tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    """By file name; one with the columns step, series and value is shown as curves."""

@@ -1,0 +1,78 @@
+"""Measure what the game promises, beside the baseline that it must beat."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ganlib.core.console import run
+from ganlib.core.files import read_table, rounded, whole_folder, write_json, write_table
+from ganlib.core.memory import keep_freed_memory
+from ganlib.core.packed import read_meta, read_split
+from ganlib.core.params import load_params
+from ganlib.core.precision import prepare_arithmetic
+from ganlib.core.seeding import pin_arithmetic, random_generator, resolve_device
+from ganlib.core.weights import load_network
+from ganlib.features.judge import load_judge
+from ganlib.looking.pictures import labelled_rows, words
+from ganlib.training.claims import Findings, Subject
+from ganlib.training.game import game_of
+
+
+def main(
+    prepared: Annotated[Path, typer.Argument(help="Folder that prepare made.")],
+    judge: Annotated[Path, typer.Argument(help="Folder that judge made.")],
+    training: Annotated[Path, typer.Argument(help="Folder that train made.")],
+    model: Annotated[Path, typer.Argument(help="Folder that publish made.")],
+    metrics: Annotated[Path, typer.Option(help="JSON file for the claims.")],
+    pictures: Annotated[Path, typer.Option(help="Folder for what shows them: PNG and CSV files.")],
+) -> None:
+    """Hold the published networks to the claims of the papers that their game is of.
+
+    Baselines are trained here with the same params, or are the same measurement of plain pixels.
+    """
+    params = load_params()
+
+    pin_arithmetic(params.threads)
+    keep_freed_memory()
+    device, game, meta = resolve_device(params.device), game_of(params), read_meta(prepared)
+    prepare_arithmetic(params.train.precision, device)
+    subject = Subject(
+        networks={
+            name: load_network(model, name, build).to(device)
+            for name, build in game.BUILDERS.items()
+            if (model / f"{name}.json").is_file()  # a network of no team is memory, and is not published
+        },
+        train=read_split(prepared, "train"),
+        heldout=read_split(prepared, "heldout"),
+        judge=load_judge(judge),
+        class_names=meta["class_names"],
+        evaluations=read_table(training / "evaluations.csv"),
+        device=device,
+    )
+    findings = game.probe(subject, params, random_generator(params.seed, "probe"))
+    write_json(metrics, described(findings))
+    with whole_folder(pictures) as folder:
+        for name, table in findings.tables.items():
+            write_table(folder / f"{name}.csv", table)
+        for name, rows in findings.pictures.items():
+            labelled_rows([rows]).save(folder / f"{name}.png")
+        if not findings.pictures and not findings.tables:  # git keeps no empty folder
+            words(findings.absent).save(folder / "nothing.png")
+    for claim in findings.claims:
+        verdict = "held" if claim.held else "NOT held"
+        print(f"{claim.name}: {claim.value:.4g} ({claim.baseline}: {claim.baseline_value:.4g}), {verdict}")
+    if findings.absent:
+        print(f"No claim: {findings.absent}")
+
+
+def described(findings: Findings) -> dict[str, Any]:
+    """Return what probe.json holds: each claim by its name, and why there is none where there is none."""
+    claims = {claim.name: claim._asdict() | {"held": claim.held} for claim in findings.claims}
+    rows = {name: {key: value for key, value in row.items() if key != "name"} for name, row in claims.items()}
+    absent = {"absent": findings.absent} if findings.absent else {}
+    return {name: rounded(row) for name, row in rows.items()} | absent
+
+
+if __name__ == "__main__":
+    run(lambda: typer.run(main))
