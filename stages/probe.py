@@ -43,6 +43,7 @@ def main(
             for name, build in game.BUILDERS.items()
             if (model / f"{name}.json").is_file()  # a network of no team is memory, and is not published
         },
+        configs=game.configs(params, meta),
         train=read_split(prepared, "train"),
         heldout=read_split(prepared, "heldout"),
         judge=load_judge(judge),

@@ -57,14 +57,16 @@ def take_steps(game: Any, players: Players, params: Params) -> tuple[list[Any], 
         recipe = game.recipe_at(number, constant, params)
         drawn = game.draw({"images": images}, draws, recipe, params)
         batches += drawn
-        measured = game.measure(game.step(players, [doubled(batch) for batch in drawn], recipe))
+        measured = game.measure(game.step(players, [own(batch) for batch in drawn], recipe))
         rows.append({name: value.item() for name, value in measured.items()})
     return batches, rows
 
 
-def doubled(batch: Any) -> Any:
-    """Return a batch in float64, and of its own, since a step may ask its tensors for gradients."""
-    return type(batch)(*(x.clone().double() if x is not None and x.is_floating_point() else x for x in batch))
+def own(batch: Any) -> Any:
+    """Return a copy of a batch, as precise as the test asks for: a step may ask its tensors for gradients."""
+    return type(batch)(
+        *(x.clone().to(torch.get_default_dtype()) if x is not None and x.is_floating_point() else x for x in batch)
+    )
 
 
 def plain_discriminator() -> plain_gan.Discriminator:

@@ -6,12 +6,13 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import multiprocessing
+from torch import multiprocessing, nn
 
 from ganlib.core.errors import UserError
 from ganlib.core.launch import joined
@@ -20,15 +21,17 @@ from ganlib.functional.latents import draw_latents
 from ganlib.games import gan
 from ganlib.networks.families import build_discriminator, build_generator, discriminator_config, generator_config
 from ganlib.networks.sync_norm import synchronise
-from ganlib.training.game import build_players
+from ganlib.training.game import Draws, build_players, game_of
 from ganlib.training.loop import own_part
 from tests.conftest import ROOT, edit_params
+from tests.plain_games import zip_builders
 from tests.test_resume import TRAIN, finish, hashes, prepared, start, template, wait_for_checkpoint  # noqa: F401
 from tests.test_training import CPU, settings
 
 pytestmark = pytest.mark.slow
 
 VARIANTS = [
+    {"games": ("aae", "bigan", "infogan")},
     {"name": "nonsaturating", "r1": 0.5, "translation": 0.125, "label_flip": 0.2},
     {
         "name": "wasserstein",
@@ -43,9 +46,26 @@ VARIANTS = [
 ]
 
 
+def gradients_of_a_games_step(changes: dict[str, Any]) -> dict[str, torch.Tensor]:
+    """Take one step of a game as `gradients_of_a_step` does."""
+    params = settings(1, precision="fp32", width=8, r1_every=1, **changes)
+    game = game_of(params)
+    with seeded_weights(1, "weights"):
+        networks = {name: build(**config) for (name, build), config in zip_builders(game, params)}
+    players = build_players({n: synchronise(own) for n, own in networks.items()}, game, 1e-3, (0.5, 0.999), CPU)
+    images = torch.randint(0, 256, (8, 1, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    recipe = game.recipe_at(1, game.recipe(params, CPU), params)
+    batches = game.draw({"images": images}, Draws(1), recipe, params)
+    game.step(players, [own_part(batch, game.DIMS) for batch in batches], recipe)
+    return found_in(networks)
+
+
 def gradients_of_a_step(changes: dict[str, Any]) -> dict[str, torch.Tensor]:
     """Take one step of a global batch of 8 with as many processes as there are; return gradients and buffers."""
     torch.set_num_threads(1)
+    if "games" in changes:  # one start of processes for all
+        steps = {game: gradients_of_a_games_step({"game": game, "r1": 0.5}) for game in changes["games"]}
+        return {f"{game}.{name}": value for game, found in steps.items() for name, value in found.items()}
     params = settings(1, precision="fp32", width=8, **changes)
     with seeded_weights(1, "weights"):
         generator = build_generator(**generator_config(params.model, 16, 1))
@@ -59,8 +79,13 @@ def gradients_of_a_step(changes: dict[str, Any]) -> dict[str, torch.Tensor]:
     recipe = recipe.__class__(**{**recipe.__dict__, "r1_weight": params.loss.r1})
     batch = gan.draw_batch(images, draw_latents(8, 4, random), (None, None), recipe, random)
     gan.step(players, [own_part(batch, gan.DIMS)], recipe)
+    return found_in(networks)
+
+
+def found_in(networks: Mapping[str, nn.Module]) -> dict[str, torch.Tensor]:
+    """Return gradients and buffers."""
     found: dict[str, torch.Tensor] = {}
-    for side, network in (("g", generator), ("d", discriminator)):
+    for side, network in networks.items():
         found |= {
             f"{side}.{name}": weight.grad for name, weight in network.named_parameters() if weight.grad is not None
         }
@@ -88,7 +113,7 @@ def worker(number: int, port: int, changes: dict[str, Any], out: str) -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [*VARIANTS[:2], *(pytest.param(changes, marks=pytest.mark.proof) for changes in VARIANTS[2:])],
+    [*VARIANTS[:3], *(pytest.param(changes, marks=pytest.mark.proof) for changes in VARIANTS[3:])],
     ids=lambda changes: "-".join(map(str, changes.values())),
 )
 def test_gradients_of_two_processes_are_those_of_one_with_the_whole_batch(tmp_path: Path, changes: dict[str, Any]):

@@ -12,8 +12,10 @@ from torch.nn.functional import cross_entropy, mse_loss
 
 from ganlib.functional.latents import draw_latents, from_normal, shortened, split_latents, to_normal
 from ganlib.games import infogan
+from ganlib.networks.mlp import dense_layers
 from tests import plain_gan
 from tests.plain_games import (
+    META,
     adam_of,
     assert_alike,
     dense,
@@ -120,10 +122,7 @@ def test_walks_and_truncation_leave_a_category_alone():
 
 
 def test_the_reader_has_the_papers_hidden_layer():
-    reader = infogan.configs(params_of(**CODES), {**META28})["reader"]
-    network = infogan.build_reader(**reader)
+    reader = infogan.configs(params_of(**CODES), META | {"image_size": 28})["reader"]
+    network = dense_layers(**reader)
     sizes = [(layer.in_features, layer.out_features) for layer in network.modules() if isinstance(layer, nn.Linear)]
     assert sizes == [(7 * 7 * 8, 128), (128, 5)]
-
-
-META28 = {"image_size": 28, "channels": 1, "class_names": [], "counts_per_class": {"train": {}}, "aspect": 1.0}

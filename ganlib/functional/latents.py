@@ -38,7 +38,14 @@ def draw_latents(count: int, latent_dim: int, random: torch.Generator, distribut
     if not categories:
         return drawn
     category = one_hot(torch.randint(categories, (count,), generator=random), categories)
-    return torch.cat([drawn, category * float(__import__('os').environ.get('CS', '1')), torch.rand(count, continuous, generator=random) * 2 - 1], 1)
+    return torch.cat(
+        [
+            drawn,
+            category * float(__import__("os").environ.get("CS", "1")),
+            torch.rand(count, continuous, generator=random) * 2 - 1,
+        ],
+        1,
+    )
 
 
 def to_normal(latents: torch.Tensor, distribution: str) -> torch.Tensor:
@@ -55,12 +62,16 @@ def from_normal(latents: torch.Tensor, distribution: str) -> torch.Tensor:
     return _by_number(latents, distribution, lambda x: 2 * torch.special.ndtr(x) - 1)
 
 
-def _by_number(latents: torch.Tensor, distribution: str, change: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+def _by_number(
+    latents: torch.Tensor, distribution: str, change: Callable[[torch.Tensor], torch.Tensor]
+) -> torch.Tensor:
     """Change those numbers of latents (..., d) that are uniform."""
     if distribution == "normal":
         return latents
     noise, category, numbers = split_latents(latents, distribution)
-    return torch.cat([change(noise) if parts_of(distribution).noise == "uniform" else noise, category, change(numbers)], -1)
+    return torch.cat(
+        [change(noise) if parts_of(distribution).noise == "uniform" else noise, category, change(numbers)], -1
+    )
 
 
 def split_latents(latents: torch.Tensor, distribution: str) -> list[torch.Tensor]:

@@ -8,16 +8,23 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
+import pandas as pd
 import torch
 from torch import nn
 
+from ganlib.core.packed import Split
 from ganlib.core.schema import Params
 from ganlib.functional.latents import draw_latents
 from ganlib.functional.losses import r1_penalty
 from ganlib.games import gan
 from ganlib.games.gan import autocast, draw_real, draw_targets, send, update
+from ganlib.metrics.manifold import nearest_neighbours
 from ganlib.networks.families import Encoder, build_generator, network_configs
 from ganlib.networks.mlp import HIDDEN, dense_layers
+from ganlib.networks.sampling import Images, generate
+from ganlib.training.baseline import judged_distance, real_gaussian, train_baseline
+from ganlib.training.claims import Claim, Findings, Subject
+from ganlib.training.codes import encode, rebuild, some
 from ganlib.training.game import Draws, Limits, Players
 
 BUILDERS: Mapping[str, Callable[..., nn.Module]] = {
@@ -28,6 +35,12 @@ BUILDERS: Mapping[str, Callable[..., nn.Module]] = {
 TEAMS = {"d": ["critic"], "g": ["generator", "encoder"]}
 AVERAGED = ["generator", "encoder"]
 DIMS = {"targets": 1}
+HIDES_LABELS = False
+VARIANCE = 4
+"""Of the pixels about G's, in [-1, 1]: 1 for pixels from 0 to 1 as sums of squares are usually taken."""
+PROBED, SHOWN = 5000, 10
+"""Images that are measured, at most, and shown."""
+SOURCE = "Makhzani 2015, arXiv:1511.05644"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +78,11 @@ def configs(params: Params, meta: Mapping[str, Any]) -> dict[str, dict[str, Any]
     return found | {"encoder": encoder, "critic": critic | {"activation": params.model.d_activation}}
 
 
+def shown(data: dict[str, torch.Tensor], params: Params) -> dict[str, torch.Tensor]:
+    """Return the images alone: the game has no use for labels."""
+    return {"images": data["images"]}
+
+
 def recipe(params: Params, device: torch.device) -> Recipe:
     plain = gan.recipe(params, device)
     shared = {field.name: getattr(plain, field.name) for field in fields(plain)}
@@ -81,6 +99,11 @@ def kind(recipe: Recipe) -> Hashable:
 
 def limits(params: Params) -> Limits:
     return gan.limits(params)
+
+
+def figures(players: Players, heldout: Split, device: torch.device) -> dict[str, float]:
+    """Return none."""
+    return {}
 
 
 def draw(data: Mapping[str, torch.Tensor], draws: Draws, recipe: Recipe, params: Params) -> list[Batch]:
@@ -109,13 +132,9 @@ def step(players: Players, batches: Sequence[Batch], recipe: Recipe) -> Result:
     critic.requires_grad_(True)
     g_loss = recipe.loss.generator(logits)
     reconstruction = (rebuilt.float() - batch.real_images).square().mean()
-    pixels = batch.real_images[0].numel()
-    update(players.optimizers["g"], reconstruction * pixels / SCALE + recipe.adversary * g_loss)
+    likelihood = reconstruction * batch.real_images[0].numel() / (2 * VARIANCE)
+    update(players.optimizers["g"], likelihood + recipe.adversary * g_loss)
     return Result(*(x.detach() for x in (d_loss, g_loss, reconstruction, real_logits, fake_logits, logits)))
-
-
-import os
-SCALE = float(os.environ.get("SCALE", "8"))
 
 
 def measure(result: Result) -> dict[str, torch.Tensor]:
@@ -128,3 +147,43 @@ def measure(result: Result) -> dict[str, torch.Tensor]:
         "d_fake_after": result.fake_logits_after.sigmoid().mean(),
         "reconstruction": result.reconstruction,
     }
+
+
+def probe(subject: Subject, params: Params, random: torch.Generator) -> Findings:
+    """Compare with the same autoencoder without adversary: images of latents drawn, and images rebuilt."""
+    if not params.games.aae.adversary:
+        return Findings(absent="games.aae.adversary is 0: an autoencoder alone promises nothing of latents drawn")
+    plain = train_baseline(subject, params, {"adversary": 0.0})
+    heldout, known = some(subject.heldout, PROBED, random), some(subject.train, PROBED, random)
+    real, device, judge = real_gaussian(subject), subject.device, subject.judge
+    latents = draw_latents(PROBED, params.model.latent_dim, random, params.model.latents)
+    figures, pictures = {}, {"held-out": heldout.images[:SHOWN]}
+    drawn: dict[str, Images] = {}
+    for name, networks in (("aae", subject.networks), ("without adversary", plain)):
+        rebuilt = rebuild(networks["generator"], networks["encoder"], heldout, judge, device)
+        images = generate(networks["generator"], latents, device)
+        figures[name] = {
+            "distance of latents drawn": judged_distance(images, real, judge, device),
+            "PSNR, dB": rebuilt.psnr,
+            "class kept": rebuilt.kept,
+            "mean of codes": abs(rebuilt.codes.mean(0)).mean(),
+            "their spread": rebuilt.codes.std(0).mean(),
+        }
+        drawn[name], pictures[f"rebuilt, {name}"] = images[: 3 * SHOWN], rebuilt.images[:SHOWN]
+        if name == "aae":
+            nearest = nearest_neighbours(rebuilt.codes[:SHOWN], encode(networks["encoder"], known.images, device), 1)[0]
+            pictures["nearest code"] = known.images[nearest[:, 0]]
+    table = pd.DataFrame(figures).T.rename_axis("model").reset_index()
+    return Findings(
+        claims=claims(figures), pictures={"rebuilt": pictures, "latents_drawn": drawn}, tables={"codes": table}
+    )
+
+
+def claims(figures: Mapping[str, Mapping[str, float]]) -> list[Claim]:
+    """Return what the adversary must earn, and what it may cost."""
+    (distance, psnr, *_), (plain_distance, plain_psnr, *_) = (list(row.values()) for row in figures.values())
+    plain = "the same autoencoder without adversary"
+    return [
+        Claim("Frechet distance of latents drawn", distance, f"half of {plain}", plain_distance / 2, "lower", SOURCE),
+        Claim("PSNR of images rebuilt, dB", psnr, f"{plain}, less 2 dB", plain_psnr - 2, "higher", SOURCE),
+    ]

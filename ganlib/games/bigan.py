@@ -9,12 +9,17 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from ganlib.core.packed import Split
 from ganlib.core.schema import Params
 from ganlib.functional.losses import Loss, Targets, r1_penalty
 from ganlib.games import gan
 from ganlib.games.gan import FAKE, JUDGED, REAL, Batch, Recipe, as_seen, autocast, update
+from ganlib.metrics.manifold import nearest_neighbours
 from ganlib.networks.families import Encoder, PairDiscriminator, build_generator, network_configs
 from ganlib.networks.mlp import HIDDEN
+from ganlib.training.baseline import sampled
+from ganlib.training.claims import Claim, Findings, Subject
+from ganlib.training.codes import class_kept, encode, flat, neighbours_accuracy, rebuild, some
 from ganlib.training.game import Draws, Limits, Players
 
 BUILDERS: Mapping[str, Callable[..., nn.Module]] = {
@@ -25,6 +30,10 @@ BUILDERS: Mapping[str, Callable[..., nn.Module]] = {
 TEAMS = {"d": ["pair_discriminator"], "g": ["generator", "encoder"]}
 AVERAGED = ["generator", "encoder"]
 DIMS = gan.DIMS
+HIDES_LABELS = False
+KNOWN, PROBED, SHOWN = 10_000, 2000, 10
+"""Training images and samples that are neighbours, held-out images that are measured, at most, and shown."""
+SOURCE = "Donahue 2016, arXiv:1605.09782"
 
 
 class Result(NamedTuple):
@@ -36,14 +45,17 @@ class Result(NamedTuple):
     real_logits: torch.Tensor
     fake_logits: torch.Tensor
     fake_logits_after: torch.Tensor
-    cycle: torch.Tensor
-    """Mean squared error of a number of E(G(z))."""
 
 
 def configs(params: Params, meta: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     found = network_configs(params.model, meta)
     trunk = found.pop("discriminator") | {"latent_dim": params.model.latent_dim}
     return found | {"encoder": trunk, "pair_discriminator": trunk | {"units": params.model.width * HIDDEN}}
+
+
+def shown(data: dict[str, torch.Tensor], params: Params) -> dict[str, torch.Tensor]:
+    """Return the images alone: the game has no use for labels."""
+    return {"images": data["images"]}
 
 
 def recipe(params: Params, device: torch.device) -> Recipe:
@@ -62,12 +74,13 @@ def limits(params: Params) -> Limits:
     return gan.limits(params)
 
 
+def figures(players: Players, heldout: Split, device: torch.device) -> dict[str, float]:
+    """Return none."""
+    return {}
+
+
 def draw(data: Mapping[str, torch.Tensor], draws: Draws, recipe: Recipe, params: Params) -> list[Batch]:
     return gan.draw(data, draws, recipe, params)
-
-
-import os
-CYC = float(os.environ.get("CYC", "0"))
 
 
 def step(players: Players, batches: Sequence[Batch], recipe: Recipe) -> Result:
@@ -94,12 +107,8 @@ def step(players: Players, batches: Sequence[Batch], recipe: Recipe) -> Result:
         swapped = discriminator(seen_real.detach(), codes).float()
     discriminator.requires_grad_(True)
     g_loss = recipe.loss.generator(logits) + recipe.loss.generator(mirrored(swapped, recipe.loss))
-    cyc = torch.zeros(())
-    if CYC:
-        with autocast(codes, recipe.bf16):
-            cyc = (encoder(fake_images).float() - batch.latents).square().mean()
-    update(players.optimizers["g"], g_loss + CYC * cyc)
-    return Result(*(x.detach() for x in (d_loss, g_loss, real_logits, fake_logits, logits, cyc)))
+    update(players.optimizers["g"], g_loss)
+    return Result(*(x.detach() for x in (d_loss, g_loss, real_logits, fake_logits, logits)))
 
 
 def mirrored(logits: torch.Tensor, loss: Loss) -> torch.Tensor:
@@ -115,5 +124,34 @@ def measure(result: Result) -> dict[str, torch.Tensor]:
         "d_real": result.real_logits.sigmoid().mean(),
         "d_fake": result.fake_logits.sigmoid().mean(),
         "d_fake_after": result.fake_logits_after.sigmoid().mean(),
-        "cycle": result.cycle,
     }
+
+
+def probe(subject: Subject, params: Params, random: torch.Generator) -> Findings:
+    """Measure what E keeps of an image: its neighbours' class, as in the paper's table 1, and its own, in G(E(x))."""
+    heldout, known = some(subject.heldout, PROBED, random), some(subject.train, KNOWN, random)
+    generator, encoder, judge, device = (
+        *(subject.networks[n] for n in ("generator", "encoder")),
+        subject.judge,
+        subject.device,
+    )
+    rebuilt, codes = rebuild(generator, encoder, heldout, judge, device), encode(encoder, known.images, device)
+    pixels, known_pixels = flat(heldout.images), flat(known.images)
+    _, samples = sampled(generator, KNOWN, random, device)
+    nearest = samples[nearest_neighbours(pixels, flat(samples), 1)[0][:, 0]]
+    by_code = known.images[nearest_neighbours(rebuilt.codes[:SHOWN], codes, 1)[0][:, 0]]
+    rows = {"held-out": heldout.images, "G(E(x))": rebuilt.images, "nearest code": by_code, "nearest sample": nearest}
+    pictures = {"rebuilt": {name: images[:SHOWN] for name, images in rows.items()}}
+    kept = class_kept(nearest, heldout, judge, device)
+    claims = [Claim("Class kept by G(E(x))", rebuilt.kept, "by the nearest of 10,000 samples", kept, "higher", SOURCE)]
+    if heldout.labels is not None and known.labels is not None:
+        projection = torch.randn(pixels.shape[1], codes.shape[1], generator=random).double().numpy()
+        looks = {
+            "a random projection to as many numbers": (pixels @ projection, known_pixels @ projection),
+            "pixels": (pixels, known_pixels),
+        }
+        own = neighbours_accuracy(rebuilt.codes, heldout.labels, codes, known.labels)
+        for name, sides in looks.items():
+            other = neighbours_accuracy(sides[0], heldout.labels, sides[1], known.labels)
+            claims.append(Claim(f"1-NN accuracy of codes, and of {name}", own, name, other, "higher", SOURCE))
+    return Findings(claims=claims, pictures=pictures)

@@ -188,9 +188,7 @@ def draw_one(
     return draw_batch(real_images, latents, both, recipe, draws.stream("augment"))
 
 
-def draw_real(
-    picked: torch.Tensor, data: Mapping[str, torch.Tensor], draws: Draws, params: Params
-) -> torch.Tensor:
+def draw_real(picked: torch.Tensor, data: Mapping[str, torch.Tensor], draws: Draws, params: Params) -> torch.Tensor:
     """Return the real images picked, (N,), as (N, C, H, W) in [-1, 1], half of them mirrored if `data.flip`."""
     images = data["images"]
     real_images = to_unit_range(images[picked.to(images.device)])

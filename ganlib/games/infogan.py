@@ -1,43 +1,56 @@
 """InfoGAN (Chen et al. 2016, arXiv:1606.03657): codes beside the noise, which a reader Q finds again in the images.
 
-Q sits on D's trunk and is trained with D on fakes, whose codes are known: so both say what tells codes apart. G is moved
-to make images of which Q is sure. That bounds the mutual information of codes and images from below, equations 5 and 6.
+Q sits on D's trunk and both are trained on fakes, whose codes are known. G is moved to make images of which Q is sure:
+how sure it is bounds the mutual information of codes and images from below, equations 5 and 6.
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
+import numpy as np
+import pandas as pd
 import torch
+from numpy.typing import NDArray
+from sklearn.cluster import KMeans
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from ganlib.core.images import to_unit_range
+from ganlib.core.packed import Split
 from ganlib.core.schema import Params
-from ganlib.functional.latents import draw_latents
+from ganlib.features.judge import Judge
+from ganlib.features.judging import BATCH_SIZE, batches, judge_images
+from ganlib.functional.latents import draw_latents, parts_of, split_latents
 from ganlib.functional.losses import r1_penalty
 from ganlib.games import gan
-from ganlib.games.gan import FAKE, JUDGED, REAL, Batch, as_seen, autocast, draw_batch, draw_real, send, update
-from ganlib.networks.families import Discriminator, build_discriminator, build_generator, network_configs
+from ganlib.games.gan import FAKE, JUDGED, REAL, Batch, as_seen, autocast, draw_batch, draw_real, update
+from ganlib.metrics.agreement import counts_of, matched_error, mutual_information
+from ganlib.networks.families import Generator, build_discriminator, build_generator, network_configs
 from ganlib.networks.mlp import dense_layers
+from ganlib.networks.sampling import Images, generate
+from ganlib.training.baseline import sampled, train_baseline
+from ganlib.training.claims import Claim, Findings, Subject
+from ganlib.training.codes import flat, some
 from ganlib.training.game import Draws, Limits, Players
 
 READER_UNITS = 128
 """Units of Q's hidden layer, as in the paper."""
 
-
-def build_reader(**config: Any) -> nn.Module:
-    """Build Q: D's features (N, features) to logits of the category and guesses at the numbers, (N, codes)."""
-    return dense_layers(**config)
-
-
 BUILDERS: Mapping[str, Callable[..., nn.Module]] = {
     "generator": build_generator,
     "discriminator": build_discriminator,
-    "reader": build_reader,
+    "reader": dense_layers,
 }
 TEAMS = {"d": ["discriminator", "reader"], "g": ["generator"]}
 AVERAGED = ["generator"]
 DIMS = gan.DIMS
+HIDES_LABELS = False
+SAMPLES, PROBED = 10_000, 5000
+"""Fakes of which the judge names the class, and real images of each split that are looked at, at most."""
+SHOWN, ROWS = 10, 3
+"""Columns of pictures, and images of which each number is swept."""
+SOURCE = "Chen 2016, arXiv:1606.03657"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +98,11 @@ def configs(params: Params, meta: Mapping[str, Any]) -> dict[str, dict[str, Any]
     }
 
 
+def shown(data: dict[str, torch.Tensor], params: Params) -> dict[str, torch.Tensor]:
+    """Return the images alone: the game has no use for labels."""
+    return {"images": data["images"]}
+
+
 def recipe(params: Params, device: torch.device) -> Recipe:
     plain, game = gan.recipe(params, device), params.games.infogan
     shared = {field.name: getattr(plain, field.name) for field in fields(plain)}
@@ -101,6 +119,11 @@ def kind(recipe: Recipe) -> Hashable:
 
 def limits(params: Params) -> Limits:
     return gan.limits(params)
+
+
+def figures(players: Players, heldout: Split, device: torch.device) -> dict[str, float]:
+    """Return none."""
+    return {}
 
 
 def draw(data: Mapping[str, torch.Tensor], draws: Draws, recipe: Recipe, params: Params) -> list[Batch]:
@@ -180,3 +203,72 @@ def measure(result: Result) -> dict[str, torch.Tensor]:
         "category_loss": result.category_loss,
         "number_loss": result.number_loss,
     }
+
+
+def probe(subject: Subject, params: Params, random: torch.Generator) -> Findings:
+    """Compare the category with the class that the judge sees, in fakes, and with the label, in held-out images."""
+    generator, device, judge = subject.networks["generator"], subject.device, subject.judge
+    pictures = {"categories": sweep_categories(generator, random, device)}
+    if params.games.infogan.continuous:
+        pictures["numbers"] = sweep_numbers(generator, random, device)
+    if subject.heldout.labels is None:
+        return Findings(absent="the images have no labels that codes could agree with", pictures=pictures)
+    plain = train_baseline(subject, params, {"weight": 0.0})["generator"]
+    tables = [table_of(network, judge, random, device) for network in (generator, plain)]
+    heldout, known = some(subject.heldout, PROBED, random), some(subject.train, PROBED, random)
+    assert heldout.labels is not None
+    means = KMeans(params.games.infogan.categories, n_init=4, random_state=params.seed).fit(flat(known.images))
+    errors = [
+        matched_error(counts_of(kinds, heldout.labels))
+        for kinds in (read(subject.networks, heldout.images, params, device), means.predict(flat(heldout.images)))
+    ]
+    information, without = map(mutual_information, tables)
+    claims = [
+        Claim("NMI of category and judged class", information, "without its weight", without, "higher", SOURCE),
+        Claim("Q's error on held-out images", errors[0], "k-means of pixels", errors[1], "lower", SOURCE),
+    ]
+    counts = pd.DataFrame(tables[0], columns=judge.class_names[: tables[0].shape[1]])
+    counts.insert(0, "category", [str(category) for category in range(len(counts))])
+    return Findings(claims=claims, pictures=pictures, tables={"categories_and_judged_classes": counts})
+
+
+def table_of(generator: Generator, judge: Judge, random: torch.Generator, device: torch.device) -> NDArray[np.int64]:
+    """Return how many fakes of each category the judge takes for each class, (categories, classes)."""
+    latents, images = sampled(generator, SAMPLES, random, device)
+    categories = split_latents(latents, generator.latents)[1].argmax(1).numpy()
+    return counts_of(categories, judge_images(judge, images, device).classes)
+
+
+@torch.inference_mode()
+def read(networks: Mapping[str, nn.Module], images: Images, params: Params, device: torch.device) -> NDArray[np.int64]:
+    """Return the category that Q reads in each of (N, C, H, W) uint8 images, (N,)."""
+    found = []
+    for batch in batches(images, BATCH_SIZE, device):
+        features = networks["discriminator"].features(to_unit_range(batch), None)
+        found.append(networks["reader"](features)[:, : params.games.infogan.categories].argmax(1).cpu())
+    return torch.cat(found).numpy()
+
+
+def sweep_categories(generator: Generator, random: torch.Generator, device: torch.device) -> dict[str, Images]:
+    """Return a row of images for each category, of the same noise in each."""
+    noise, category, numbers = split_latents(
+        draw_latents(SHOWN, generator.latent_dim, random, generator.latents), generator.latents
+    )
+    rows = {}
+    for index, code in enumerate(torch.eye(category.shape[1]) * category.max()):
+        latents = torch.cat([noise, code.expand(SHOWN, -1), 0 * numbers], 1)
+        rows[f"category {index}"] = generate(generator, latents, device)
+    return rows
+
+
+def sweep_numbers(generator: Generator, random: torch.Generator, device: torch.device) -> dict[str, Images]:
+    """Return rows of images along which one number goes from -1 to 1, all else the same; of some categories."""
+    drawn = draw_latents(ROWS, generator.latent_dim, random, generator.latents)
+    rows = {}
+    for index in range(parts_of(generator.latents).continuous):
+        place = index - parts_of(generator.latents).continuous
+        for row, latent in enumerate(drawn):
+            latents = latent.repeat(SHOWN, 1)
+            latents[:, place] = torch.linspace(-1, 1, SHOWN)
+            rows[f"number {index}, image {row}"] = generate(generator, latents, device)
+    return rows

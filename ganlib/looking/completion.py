@@ -88,9 +88,8 @@ def search_latents(
     """Return latents (N, latent_dim), found from starts of the same shape, and their losses (N,).
 
     A conditional model is asked for the labels (N,), which stay. `prior` returns of D's scores how unreal images are,
-    both (N,); how unlikely a latent is, -log p(z) per dimension but for a constant, is added to it. A category stays, as
-    labels do. `advance` is told N
-    after each of the steps.
+    both (N,); how unlikely a latent is, -log p(z) per dimension but for a constant, is added to it. `advance` is told N
+    after each of the steps. A category among the latents stays, as labels do.
 
     Adam moves each number by itself and the networks are in evaluation mode, so images don't touch each other. Its
     learning rate falls to 0 in a straight line. Uniform latents are searched as normal ones, so that both have one
