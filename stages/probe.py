@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from ganlib.core.console import run
-from ganlib.core.files import read_table, rounded, whole_folder, write_json, write_table
+from ganlib.core.files import read_json, read_table, rounded, whole_folder, write_json, write_table
 from ganlib.core.memory import keep_freed_memory
 from ganlib.core.packed import read_meta, read_split
 from ganlib.core.params import load_params
@@ -38,12 +38,8 @@ def main(
     device, game, meta = resolve_device(params.device), game_of(params), read_meta(prepared)
     prepare_arithmetic(params.train.precision, device)
     subject = Subject(
-        networks={
-            name: load_network(model, name, build).to(device)
-            for name, build in game.BUILDERS.items()
-            if (model / f"{name}.json").is_file()  # a network of no team is memory, and is not published
-        },
-        configs=game.configs(params, meta),
+        networks={name: load_network(model, name, build).to(device) for name, build in game.BUILDERS.items()},
+        configs={name: read_json(model / f"{name}.json") for name in game.BUILDERS},
         train=read_split(prepared, "train"),
         heldout=read_split(prepared, "heldout"),
         judge=load_judge(judge),

@@ -17,9 +17,8 @@ from ganlib.core.memory import keep_freed_memory
 from ganlib.core.params import load_params
 from ganlib.core.precision import precision_of, prepare_arithmetic
 from ganlib.core.schema import ModelParams, Params, TrainParams
-from ganlib.core.seeding import pin_arithmetic, resolve_device, seeded_weights
+from ganlib.core.seeding import pin_arithmetic, resolve_device
 from ganlib.networks.families import FAMILIES
-from ganlib.networks.sync_norm import synchronise
 from ganlib.report.live import Reporter
 from ganlib.training.checkpoint import (
     checkpoint_folder,
@@ -28,7 +27,7 @@ from ganlib.training.checkpoint import (
     keep_last,
     what_is_kept,
 )
-from ganlib.training.game import Game, build_players, game_of
+from ganlib.training.game import Game, build_networks, build_players, game_of
 from ganlib.training.inputs import Inputs, load_inputs, load_start
 from ganlib.training.loop import train
 from ganlib.training.publish import ONLY_FINAL
@@ -113,8 +112,7 @@ def main(
 
 def training_of(inputs: Inputs, game: Game, params: Params, device: torch.device) -> Training:
     """Build the game's networks, load those that training starts from, and return a training at step 0."""
-    with seeded_weights(params.seed, "train/weights"):
-        networks = {name: synchronise(build(**inputs.configs[name])) for name, build in game.BUILDERS.items()}
+    networks = build_networks(game, inputs.configs, params.seed)
     if inputs.start:
         load_start(inputs.start, networks)
     players = build_players(networks, game, params.lr, params.train.betas, device)

@@ -201,7 +201,7 @@ class LossParams(Section):
     r1_every: Annotated[Int, Field(ge=1, le=10_000)]
     """Steps from one R1 penalty to the next, its weight multiplied by as many (Karras 2020)."""
     auxiliary: Annotated[Float, Field(gt=0, le=1e6)]
-    """Weight of the class loss in D's and G's, for `model.conditional: auxiliary` (Odena 2017)."""
+    """Weight of the class loss in D's and G's, for `model.conditional: auxiliary` (Odena 2017); in D's, for `semi`."""
 
 
 class TrainParams(Section):

@@ -3,9 +3,11 @@
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from ganlib.core.distributed import average_gradients
@@ -14,6 +16,7 @@ from ganlib.core.packed import Split
 from ganlib.core.params import check_classes
 from ganlib.core.precision import precision_of
 from ganlib.core.schema import LossParams, Params
+from ganlib.features.judging import BATCH_SIZE, batches
 from ganlib.functional.augmentation import cut_out, draw_colours, draw_corners, draw_shifts, flip, recolour, translate
 from ganlib.functional.latents import draw_classes, draw_latents
 from ganlib.functional.losses import (
@@ -25,14 +28,19 @@ from ganlib.functional.losses import (
     r1_penalty,
     undecided_probability,
 )
+from ganlib.metrics.linear import linear_guesses
 from ganlib.networks.families import Discriminator, build_discriminator, build_generator, network_configs
-from ganlib.training.claims import Findings, Subject
+from ganlib.training.claims import Claim, Findings, Subject
 from ganlib.training.game import Draws, Limits, Players
 
 BUILDERS: Mapping[str, Callable[..., nn.Module]] = {"generator": build_generator, "discriminator": build_discriminator}
 TEAMS = {"d": ["discriminator"], "g": ["generator"]}
 AVERAGED = ["generator"]
 HIDES_LABELS = False
+PROBED = 2000
+"""Training images, at most, that a linear classifier is fitted to."""
+SHOWN = 16
+"""Images of a row that shows what a probe has found."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +69,10 @@ class Recipe:
     """Standard deviation of the noise on what D sees in this step."""
     bf16: bool
     """Whether the networks compute in bfloat16; weights, losses and optimisers stay in float32."""
+
+
+Taken = TypeVar("Taken", bound=Recipe)
+"""The recipe of this game, or one with more to it."""
 
 
 class Batch(NamedTuple):
@@ -136,7 +148,7 @@ def targets_of(loss: LossParams) -> Targets:
     return Targets(loss.real_label_low, loss.real_label_high, loss.label_flip)
 
 
-def recipe_at(step: int, recipe: Recipe, params: Params) -> Recipe:
+def recipe_at(step: int, recipe: Taken, params: Params) -> Taken:
     """Return the recipe of one step: R1 when it is due, noise as far as it has faded."""
     due = step % params.loss.r1_every == 0
     noise = params.train.instance_noise * (1 - step / params.steps)
@@ -161,7 +173,47 @@ def figures(players: Players, heldout: Split, device: torch.device) -> dict[str,
 
 def probe(subject: Subject, params: Params, random: torch.Generator) -> Findings:
     """Compare linear classifiers on D's features and on pixels (Radford 2015, arXiv:1511.06434, table 1)."""
-    return Findings(absent="to come")
+    conditional = params.model.conditional
+    if len(subject.class_names) < 2 or subject.train.labels is None or subject.heldout.labels is None:
+        return Findings(absent="the images have no two classes that a classifier could tell apart")
+    if conditional != "none":
+        return Findings(absent=f"D was told the classes (model.conditional: {conditional}), so that it proves nothing")
+    some = torch.randperm(len(subject.train.images), generator=random)[:PROBED].sort().values.numpy()
+    images, labels, others = subject.train.images[some], subject.train.labels[some], subject.heldout.images
+    discriminator = subject.networks["discriminator"]
+    kinds: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+        "D's features": lambda batch: discriminator.features(batch, None),
+        "pixels": lambda batch: batch.flatten(1),
+    }
+    right = {
+        name: linear_guesses(
+            described(describe, images, subject.device), labels, described(describe, others, subject.device)
+        )
+        == subject.heldout.labels
+        for name, describe in kinds.items()
+    }
+    ours, theirs = (float(share.mean()) for share in right.values())
+    source = "Radford 2015, table 1"
+    claim = Claim("held-out accuracy of a line through D's features", ours, "through pixels", theirs, "higher", source)
+    return Findings(claims=[claim], pictures={"held-out_images_that_a_line_gets_wrong": wrong_ones(others, right)})
+
+
+@torch.no_grad()
+def described(
+    describe: Callable[[torch.Tensor], torch.Tensor], images: NDArray[np.uint8], device: torch.device
+) -> NDArray[np.float64]:
+    """Return what a function makes of images, (N, C, H, W) uint8 that it takes in [-1, 1], as (N, d)."""
+    found = [describe(to_unit_range(batch)).double().cpu() for batch in batches(images, BATCH_SIZE, device)]
+    return torch.cat(found).numpy()
+
+
+def wrong_ones(images: NDArray[np.uint8], right: Mapping[str, NDArray[np.bool_]]) -> dict[str, NDArray[np.uint8]]:
+    """Return some of the images that each of several guesses has wrong, rows of SHOWN; white where there are fewer."""
+    rows: dict[str, NDArray[np.uint8]] = {}
+    for name, guessed in right.items():
+        wrong = images[~guessed][:SHOWN]
+        rows[f"wrong from {name}"] = np.pad(wrong, ((0, SHOWN - len(wrong)), *[(0, 0)] * 3), constant_values=255)
+    return rows
 
 
 def draw(data: Mapping[str, torch.Tensor], draws: Draws, recipe: Recipe, params: Params) -> list[Batch]:
@@ -226,9 +278,12 @@ def measure(result: Result) -> dict[str, torch.Tensor]:
 
 
 def discriminator_step(
-    players: Players, batch: Batch, fake_images: torch.Tensor, recipe: Recipe
+    players: Players, batch: Batch, fake_images: torch.Tensor, recipe: Recipe, also: torch.Tensor | None = None
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Update D; return its loss without class loss and penalties, and both logits."""
+    """Update D; return its loss without class loss and penalties, and both logits.
+
+    `also` is a scalar of D's that the update lowers too, for games that ask more of D.
+    """
     discriminator, penalised = players.networks["discriminator"], recipe.r1_weight > 0
     seen_real = as_seen(batch.real_images, batch, REAL, recipe).requires_grad_(penalised)
     with autocast(seen_real, recipe.bf16 and not penalised):  # bf16 is too coarse for the penalty's second derivative
@@ -237,7 +292,7 @@ def discriminator_step(
     with autocast(seen_fake, recipe.bf16):
         fake_logits, fake_class_loss = discriminate(discriminator, seen_fake, batch.fake_classes, recipe)
     d_loss = recipe.loss.discriminator(real_logits, fake_logits, *batch.targets)
-    total = d_loss
+    total = d_loss if also is None else d_loss + also
     if recipe.auxiliary:
         total = total + recipe.auxiliary * (real_class_loss + fake_class_loss)
     if recipe.r1_weight:

@@ -65,12 +65,17 @@ class Discriminator(nn.Module):
     A family computes `features`, and calls `add_heads` when it is built. `conditional` names what labels do:
     - `concat`: they are joined to the images, inside `features` (Mirza & Osindero 2014, arXiv:1411.1784);
     - `projection`: the features' product with the label's embedding is added (Miyato & Koyama 2018, arXiv:1802.05637);
-    - `auxiliary`: nothing; `classify` guesses them (Odena et al. 2017, arXiv:1610.09585).
+    - `auxiliary`: nothing; `classify` guesses them (Odena et al. 2017, arXiv:1610.09585);
+    - `classes`: nothing; `classify` guesses them, and an image is as real as its classes' logits are large, as if fakes
+      were one more class, of logit 0: the logit is their logsumexp (Salimans et al. 2016, arXiv:1606.03498, section 5).
     """
 
     def add_heads(self, features: int, conditional: str, classes: int) -> None:
         """Add what maps (N, features) to logits."""
         self.conditional, self.classes = conditional, classes
+        if conditional == "classes":
+            self.to_classes = nn.Linear(features, classes)
+            return
         self.to_logit = nn.Linear(features, 1)
         if conditional in ("projection", "auxiliary"):
             self.to_classes = nn.Linear(features, classes, bias=False)
@@ -81,6 +86,8 @@ class Discriminator(nn.Module):
 
     def forward(self, images: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
         """Return logits (N,) of images (N, C, H, W) in [-1, 1]; `concat` and `projection` need labels (N,)."""
+        if self.conditional == "classes":
+            return self.classify(images)[0]
         features = self.features(images, labels)
         logits = self.to_logit(features).squeeze(1)
         if self.conditional == "projection":
@@ -89,8 +96,11 @@ class Discriminator(nn.Module):
         return logits
 
     def classify(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return logits (N,) and class logits (N, classes) of images; only for `auxiliary`."""
+        """Return logits (N,) and class logits (N, classes) of images; only for `auxiliary` and `classes`."""
         features = self.features(images, None)
+        if self.conditional == "classes":
+            class_logits = self.to_classes(features)
+            return class_logits.float().logsumexp(1), class_logits
         return self.to_logit(features).squeeze(1), self.to_classes(features)
 
 

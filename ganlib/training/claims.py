@@ -43,7 +43,7 @@ class Subject:
     networks: Mapping[str, Any]
     """The published ones by name, on the device, in evaluation mode."""
     configs: Mapping[str, dict[str, Any]]
-    """What rebuilds each of the game's networks."""
+    """What rebuilds them."""
     train: Split
     heldout: Split
     judge: Judge

@@ -16,7 +16,8 @@ from torch import nn
 from ganlib.core.errors import UserError
 from ganlib.core.packed import Split
 from ganlib.core.schema import Params
-from ganlib.core.seeding import random_generator
+from ganlib.core.seeding import random_generator, seeded_weights
+from ganlib.networks.sync_norm import synchronise
 from ganlib.training.claims import Findings, Subject
 
 
@@ -188,6 +189,12 @@ class Game(Protocol):
 def game_of(params: Params) -> Game:
     """Return the module of the game that the parameters name."""
     return cast(Game, import_module(f"ganlib.games.{params.game}"))
+
+
+def build_networks(game: Game, configs: Mapping[str, Mapping[str, Any]], seed: int) -> dict[str, nn.Module]:
+    """Return the networks of these configurations, of the weights that a training of this seed starts with."""
+    with seeded_weights(seed, "train/weights"):
+        return {name: synchronise(build(**configs[name])) for name, build in game.BUILDERS.items()}
 
 
 def build_players(
