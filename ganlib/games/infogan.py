@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from sklearn.cluster import KMeans
 from torch import nn
 from torch.nn.functional import cross_entropy
 
@@ -26,6 +25,7 @@ from ganlib.functional.losses import r1_penalty
 from ganlib.games import gan
 from ganlib.games.gan import FAKE, JUDGED, REAL, Batch, as_seen, autocast, draw_batch, draw_real, update
 from ganlib.metrics.agreement import counts_of, matched_error, mutual_information
+from ganlib.metrics.bins import bin_of, fit_bins
 from ganlib.networks.families import Generator, build_discriminator, build_generator, network_configs
 from ganlib.networks.mlp import dense_layers
 from ganlib.networks.sampling import Images, generate
@@ -217,11 +217,9 @@ def probe(subject: Subject, params: Params, random: torch.Generator) -> Findings
     tables = [table_of(network, judge, random, device) for network in (generator, plain)]
     heldout, known = some(subject.heldout, PROBED, random), some(subject.train, PROBED, random)
     assert heldout.labels is not None
-    means = KMeans(params.games.infogan.categories, n_init=4, random_state=params.seed).fit(flat(known.images))
-    errors = [
-        matched_error(counts_of(kinds, heldout.labels))
-        for kinds in (read(subject.networks, heldout.images, params, device), means.predict(flat(heldout.images)))
-    ]
+    centres = fit_bins(flat(known.images), params.games.infogan.categories, np.random.default_rng(params.seed))
+    kinds = read(subject.networks, heldout.images, params, device), bin_of(flat(heldout.images), centres)
+    errors = [matched_error(counts_of(kind, heldout.labels)) for kind in kinds]
     information, without = map(mutual_information, tables)
     claims = [
         Claim("NMI of category and judged class", information, "without its weight", without, "higher", SOURCE),
@@ -240,7 +238,7 @@ def table_of(generator: Generator, judge: Judge, random: torch.Generator, device
 
 
 @torch.inference_mode()
-def read(networks: Mapping[str, nn.Module], images: Images, params: Params, device: torch.device) -> NDArray[np.int64]:
+def read(networks: Mapping[str, Any], images: Images, params: Params, device: torch.device) -> NDArray[np.int64]:
     """Return the category that Q reads in each of (N, C, H, W) uint8 images, (N,)."""
     found = []
     for batch in batches(images, BATCH_SIZE, device):
