@@ -11,7 +11,9 @@ import typer
 from ganlib.core.console import run
 from ganlib.core.errors import UserError
 from ganlib.core.files import read_json, whole_folder
+from ganlib.core.schema import Params
 from ganlib.training.checkpoint import RUN, checkpoint_folder, checkpoints_in, load_checkpoint, step_of
+from ganlib.training.game import game_of
 from ganlib.training.publish import describe, publish_end
 from ganlib.training.results import best_evaluation, save_end
 
@@ -69,7 +71,8 @@ def publish(
     if state is None:
         raise UserError(f"{folder} has no whole checkpoint: python -m stages.checkpoints list")
     players, step = state["players"], state["step"]
-    if best and state["best"] is not None:
+    hides = game_of(Params.model_validate(read_json(folder / RUN)["params"])).HIDES_LABELS
+    if best and state["best"] is not None and not hides:
         players, step = state["best"], int(best_evaluation(state["evaluations"])["step"])
     with TemporaryDirectory() as scratch, whole_folder(out) as model:
         save_end(Path(scratch) / "end", players, read_json(folder / RUN)["configs"])

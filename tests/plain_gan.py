@@ -18,6 +18,7 @@ def cross_entropy_game(real: Tensor, fake: Tensor, targets: Tensor) -> Tensor:
 D_LOSSES = {
     "nonsaturating": cross_entropy_game,
     "minimax": cross_entropy_game,
+    "boundary": cross_entropy_game,
     "least_squares": lambda real, fake, targets: mse_loss(real, targets[0]) / 2 + mse_loss(fake, targets[1]) / 2,
     "hinge": lambda real, fake, targets: relu(1 - real).mean() + relu(1 + fake).mean(),
     "wasserstein": lambda real, fake, targets: fake.mean() - real.mean(),
@@ -25,6 +26,7 @@ D_LOSSES = {
 G_LOSSES = {
     "nonsaturating": lambda fake: binary_cross_entropy_with_logits(fake, torch.ones_like(fake)),
     "minimax": lambda fake: -binary_cross_entropy_with_logits(fake, torch.zeros_like(fake)),
+    "boundary": lambda fake: (fake.sigmoid().log() - (1 - fake.sigmoid()).log()).square().mean() / 2,
     "least_squares": lambda fake: mse_loss(fake, torch.ones_like(fake)) / 2,
     "hinge": lambda fake: -fake.mean(),
     "wasserstein": lambda fake: -fake.mean(),

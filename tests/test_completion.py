@@ -258,6 +258,7 @@ def test_the_prior_draws_to_images_with_higher_scores(loss: str):
     [
         ("nonsaturating", [-0.0183, -0.6931, -50]),  # log(1 - sigmoid(score))
         ("minimax", [-0.0183, -0.6931, -50]),
+        ("boundary", [-0.0183, -0.6931, -50]),
         ("least_squares", [12.5, 0.5, 1200.5]),  # half the square of score - 1
         ("hinge", [5, 1, 0]),  # D's loss of a real image
         ("wasserstein", [3, 1, -24]),  # of images with scores of 2 +- 2

@@ -6,13 +6,12 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import multiprocessing, nn
+from torch import multiprocessing
 
 from ganlib.core.errors import UserError
 from ganlib.core.launch import joined
@@ -21,17 +20,15 @@ from ganlib.functional.latents import draw_latents
 from ganlib.games import gan
 from ganlib.networks.families import build_discriminator, build_generator, discriminator_config, generator_config
 from ganlib.networks.sync_norm import synchronise
-from ganlib.training.game import Draws, build_players, game_of
+from ganlib.training.game import Draws, Players, build_networks, build_players, game_of
 from ganlib.training.loop import own_part
 from tests.conftest import ROOT, edit_params
-from tests.plain_games import zip_builders
 from tests.test_resume import TRAIN, finish, hashes, prepared, start, template, wait_for_checkpoint  # noqa: F401
 from tests.test_training import CPU, settings
 
 pytestmark = pytest.mark.slow
 
 VARIANTS = [
-    {"games": ("aae", "bigan", "infogan")},
     {"name": "nonsaturating", "r1": 0.5, "translation": 0.125, "label_flip": 0.2},
     {
         "name": "wasserstein",
@@ -44,28 +41,13 @@ VARIANTS = [
     {"architecture": "mlp", "cutout": 0.5, "colour": 0.5, "instance_noise": 0.1, "r1": 0.5},
     {"architecture": "resnet", "d_norm": "none", "spectral_norm": True, "r1": 0},
 ]
-
-
-def gradients_of_a_games_step(changes: dict[str, Any]) -> dict[str, torch.Tensor]:
-    """Take one step of a game as `gradients_of_a_step` does."""
-    params = settings(1, precision="fp32", width=8, r1_every=1, **changes)
-    game = game_of(params)
-    with seeded_weights(1, "weights"):
-        networks = {name: build(**config) for (name, build), config in zip_builders(game, params)}
-    players = build_players({n: synchronise(own) for n, own in networks.items()}, game, 1e-3, (0.5, 0.999), CPU)
-    images = torch.randint(0, 256, (8, 1, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    recipe = game.recipe_at(1, game.recipe(params, CPU), params)
-    batches = game.draw({"images": images}, Draws(1), recipe, params)
-    game.step(players, [own_part(batch, game.DIMS) for batch in batches], recipe)
-    return found_in(networks)
+GAMES = [{"game": "semi", "feature_matching": True}]
+MORE_GAMES = [{"game": game} for game in ("semi", "aae", "bigan", "infogan")]
 
 
 def gradients_of_a_step(changes: dict[str, Any]) -> dict[str, torch.Tensor]:
     """Take one step of a global batch of 8 with as many processes as there are; return gradients and buffers."""
     torch.set_num_threads(1)
-    if "games" in changes:  # one start of processes for all
-        steps = {game: gradients_of_a_games_step({"game": game, "r1": 0.5}) for game in changes["games"]}
-        return {f"{game}.{name}": value for game, found in steps.items() for name, value in found.items()}
     params = settings(1, precision="fp32", width=8, **changes)
     with seeded_weights(1, "weights"):
         generator = build_generator(**generator_config(params.model, 16, 1))
@@ -79,18 +61,39 @@ def gradients_of_a_step(changes: dict[str, Any]) -> dict[str, torch.Tensor]:
     recipe = recipe.__class__(**{**recipe.__dict__, "r1_weight": params.loss.r1})
     batch = gan.draw_batch(images, draw_latents(8, 4, random), (None, None), recipe, random)
     gan.step(players, [own_part(batch, gan.DIMS)], recipe)
-    return found_in(networks)
+    return left_by(players)
 
 
-def found_in(networks: Mapping[str, nn.Module]) -> dict[str, torch.Tensor]:
-    """Return gradients and buffers."""
+def left_by(players: Players) -> dict[str, torch.Tensor]:
+    """Return gradients and buffers of all networks."""
     found: dict[str, torch.Tensor] = {}
-    for side, network in networks.items():
+    for side, network in players.networks.items():
         found |= {
             f"{side}.{name}": weight.grad for name, weight in network.named_parameters() if weight.grad is not None
         }
         found |= {f"{side}.{name}": buffer.clone() for name, buffer in network.named_buffers()}
     return found
+
+
+def gradients_of_a_game(changes: dict[str, Any]) -> dict[str, torch.Tensor]:
+    """Take the first step of any game with as many processes as there are; return gradients and buffers.
+
+    Weights are made larger than those that a training starts with, so that fakes differ.
+    """
+    torch.set_num_threads(1)
+    params = settings(1, precision="fp32", width=8, conditional="none", r1=0.5, r1_every=1, **changes)
+    game, classes = game_of(params), ["a", "b"]
+    counts = {"counts_per_class": {"train": dict.fromkeys(classes, 20)}, "class_names": classes}
+    networks = build_networks(game, game.configs(params, {"image_size": 16, "channels": 1, "aspect": 1.0} | counts), 1)
+    players, random = build_players(networks, game, 1e-3, (0.5, 0.999), CPU), torch.Generator().manual_seed(0)
+    for weight in (weight for network in networks.values() for weight in network.parameters() if weight.ndim > 1):
+        weight.data *= 3
+    data = {"images": torch.randint(0, 256, (40, 1, 16, 16), dtype=torch.uint8, generator=random)}
+    data = game.shown(data | {"labels": torch.arange(2).repeat(20)}, params)
+    recipe = game.recipe_at(1, game.recipe(params, CPU), params)
+    batches = [own_part(batch, game.DIMS) for batch in game.draw(data, Draws(1), recipe, params)]
+    game.step(players, batches, recipe)
+    return left_by(players)
 
 
 def free_port() -> int:
@@ -108,18 +111,22 @@ def place(number: int, port: int) -> dict[str, str]:
 def worker(number: int, port: int, changes: dict[str, Any], out: str) -> None:
     os.environ |= place(number, port)
     with joined(2, CPU):
-        torch.save(gradients_of_a_step(changes), f"{out}/{number}.pt")
+        torch.save(gradients_of(changes), f"{out}/{number}.pt")
+
+
+def gradients_of(changes: dict[str, Any]) -> dict[str, torch.Tensor]:
+    return gradients_of_a_game(changes) if "game" in changes else gradients_of_a_step(changes)
 
 
 @pytest.mark.parametrize(
     "changes",
-    [*VARIANTS[:3], *(pytest.param(changes, marks=pytest.mark.proof) for changes in VARIANTS[3:])],
+    [*VARIANTS[:2], *GAMES, *(pytest.param(changes, marks=pytest.mark.proof) for changes in VARIANTS[2:] + MORE_GAMES)],
     ids=lambda changes: "-".join(map(str, changes.values())),
 )
 def test_gradients_of_two_processes_are_those_of_one_with_the_whole_batch(tmp_path: Path, changes: dict[str, Any]):
     given = free_port(), changes, str(tmp_path)
     multiprocessing.spawn(worker, given, nprocs=2)  # pyright: ignore[reportPrivateImportUsage]
-    whole = gradients_of_a_step(changes)
+    whole = gradients_of(changes)
     first, second = (torch.load(tmp_path / f"{number}.pt") for number in range(2))
     assert set(first) == set(whole)
     for name, expected in whole.items():

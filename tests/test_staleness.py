@@ -15,11 +15,14 @@ from tests.pictures import encoded, picture, tree
 
 pytestmark = pytest.mark.slow
 
-COMPUTING = {"judge", "reference", "train", "sample", "evaluate", "explore", "complete"}
+COMPUTING = {"judge", "reference", "train", "sample", "evaluate", "probe", "explore", "complete"}
+TRAINING = {"train", "probe"}
+"""Stages that train: a probe trains a game's baseline as the game was trained."""
 SECTIONS = {
     "data": {"prepare"},
     "model": {"train"},
-    "loss": {"train"},
+    "loss": TRAINING,
+    "games": set(),
     "train": {"train"},
     "publish": {"publish"},
     "sample": {"sample"},
@@ -31,17 +34,23 @@ KEYS = {
     "seed": COMPUTING,
     "threads": COMPUTING,
     "device": COMPUTING,
-    "lr": {"train"},
-    "batch_size": {"train"},
-    "steps": {"train"},
-    "data.flip": {"train"},
+    "lr": TRAINING,
+    "batch_size": TRAINING,
+    "steps": TRAINING,
+    "data.flip": TRAINING,
+    "model.conditional": TRAINING,
+    **{
+        f"train.{key}": TRAINING
+        for key in ("precision", "lr_decay_start", "betas", "d_steps", "d_lr_ratio", "instance_noise", "translation")
+    },
+    **{f"train.{key}": TRAINING for key in ("cutout", "colour", "ema_halflife")},
     "data.resize": {"prepare", "complete"},
     "data.background": {"prepare", "complete"},
     "train.checkpoint_every": set[str](),
     "model.mlp.hidden_layers": set[str](),
     "model.resnet.widths": set[str](),
-    "game": {"train"},
-    "loss.name": {"train", "complete"},
+    "game": {*TRAINING, "explore", "complete"},
+    "loss.name": {*TRAINING, "complete"},
     "train.distributed": {"train", "sample", "reference", "evaluate"},
     "evaluate.extractor": {"judge", "reference", "evaluate"},
     "evaluate.inception_weights": {"reference", "evaluate"},
@@ -135,7 +144,7 @@ def test_a_changed_file_behind_a_path_makes_stale_the_stages_that_read_it(here: 
 def test_another_end_is_published_without_training(here: Path):
     before = np.load("data/samples/images.npy")
     change(publish__checkpoint="final", publish__ema="false")
-    assert ran() == {"publish", "sample", "evaluate", "explore", "complete", "report"}
+    assert ran() == {"publish", "sample", "evaluate", "probe", "explore", "complete", "report"}
     assert not np.array_equal(np.load("data/samples/images.npy"), before)
     metrics = figures_of(Path())
     assert (metrics["published"], metrics["published_ema"], metrics["published_step"]) == ("final", False, 6)

@@ -241,9 +241,15 @@ def test_every_loss_pushes_logits_the_right_way(name: str):
     real, fake = (torch.full((4,), 0.5, requires_grad=True) for _ in range(2))
     LOSSES[name].discriminator(real, fake, ONES[:4], ZEROS[:4]).backward()
     assert (real.grad < 0).all() and (fake.grad > 0).all()
-    fake.grad = None
+    fake = torch.full((4,), -0.5, requires_grad=True)  # which boundary holds for unreal, as all others do
     LOSSES[name].generator(fake).backward()
     assert (fake.grad < 0).all()
+
+
+def test_the_boundary_is_sought_from_both_sides_and_stayed_on():
+    logits = torch.tensor([-3.0, 0, 3], requires_grad=True)
+    LOSSES["boundary"].generator(logits).backward()
+    assert logits.grad is not None and torch.allclose(logits.grad, logits.detach() / 3)
 
 
 def test_the_gradient_penalty_of_a_linear_critic_is_its_norms_distance_from_one():

@@ -149,7 +149,7 @@ def d_loss_at(name: str, targets: Targets, logits: np.ndarray) -> float:
 TARGETS = [Targets(1, 1, 0), Targets(0.9, 0.9, 0), Targets(0.9, 0.9, 0.1), Targets(0.7, 1, 0), Targets(0.6, 1, 0.2)]
 
 
-@pytest.mark.parametrize("name", ["nonsaturating", "minimax", "least_squares", "hinge"])
+@pytest.mark.parametrize("name", ["nonsaturating", "minimax", "boundary", "least_squares", "hinge"])
 @pytest.mark.parametrize("targets", TARGETS, ids=str)
 def test_the_smallest_loss_of_d_is_what_minimising_it_reaches(name: str, targets: Targets):
     options = {"xatol": 1e-6, "fatol": 1e-9}

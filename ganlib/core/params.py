@@ -194,7 +194,7 @@ def _nearest(location: tuple[int | str, ...]) -> str:
     prefix = ".".join(str(part) for part in location[:-1])
     if close:
         return f"did you mean {'.'.join(filter(None, [prefix, close[0]]))}?"
-    return f"known are {', '.join(names)}"
+    return f"known are {', '.join(names)}" if names else f"{prefix} has no keys"
 
 
 def _nearest_choice(mistake: Mapping[str, Any]) -> str:

@@ -177,7 +177,7 @@ class ModelParams(Section):
     resnet: ResnetParams
 
 
-LabelledLoss = Literal["nonsaturating", "minimax", "least_squares"]
+LabelledLoss = Literal["nonsaturating", "minimax", "boundary", "least_squares"]
 """Losses that pull logits towards labels, which can be smoothed and flipped."""
 CriticLoss = Literal["hinge", "wasserstein"]
 """Losses that know no labels."""
@@ -185,7 +185,9 @@ CriticLoss = Literal["hinge", "wasserstein"]
 
 class LossParams(Section):
     name: Literal[LabelledLoss, CriticLoss]
-    """`nonsaturating`, `minimax` (Goodfellow 2014), `least_squares` (Mao 2017), `hinge` (Lim 2017), `wasserstein`."""
+    """`nonsaturating`, `minimax` (Goodfellow 2014), `boundary` (Hjelm 2017), `least_squares` (Mao 2017), `hinge` (Lim
+    2017), `wasserstein`.
+    """
     real_label_low: Annotated[Float, Field(gt=0.5, le=1)]
     """Lower end of D's targets for real images, drawn per image: one-sided label smoothing (Salimans 2016)."""
     real_label_high: Annotated[Float, Field(gt=0.5, le=1)]

@@ -70,6 +70,15 @@ def minimax_g_loss(fake_logits: Tensor) -> Tensor:
     return -softplus(fake_logits).mean()
 
 
+def boundary_g_loss(fake_logits: Tensor) -> Tensor:
+    """Half the square of log D - log(1 - D), the logit: fakes are pulled to where D = 1/2, from either side.
+
+    BGAN for continuous data (Hjelm et al. 2017, arXiv:1702.08431): G seeks D's decision boundary, and does not run past
+    it. It is where labels put it: smoothed ones move it below D(x) = 1/2, and G's aim stays.
+    """
+    return 0.5 * fake_logits.square().mean()
+
+
 def least_squares_d_loss(real_logits: Tensor, fake_logits: Tensor, real_labels: Tensor, fake_labels: Tensor) -> Tensor:
     """LSGAN (Mao et al. 2017): logits are pulled to the labels."""
     return 0.5 * ((real_logits - real_labels).square().mean() + (fake_logits - fake_labels).square().mean())
@@ -148,6 +157,7 @@ CROSS_ENTROPY = Loss(
 LOSSES = {
     "nonsaturating": CROSS_ENTROPY,
     "minimax": CROSS_ENTROPY._replace(generator=minimax_g_loss),
+    "boundary": CROSS_ENTROPY._replace(generator=boundary_g_loss),
     "least_squares": Loss(
         least_squares_d_loss,
         least_squares_g_loss,

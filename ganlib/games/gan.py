@@ -1,6 +1,6 @@
 """One generator against one discriminator, by any loss of the table (Goodfellow 2014, arXiv:1406.2661)."""
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
@@ -16,6 +16,7 @@ from ganlib.core.packed import Split
 from ganlib.core.params import check_classes
 from ganlib.core.precision import precision_of
 from ganlib.core.schema import LossParams, Params
+from ganlib.core.seeding import seeded_weights
 from ganlib.features.judging import BATCH_SIZE, batches
 from ganlib.functional.augmentation import cut_out, draw_colours, draw_corners, draw_shifts, flip, recolour, translate
 from ganlib.functional.latents import draw_classes, draw_latents
@@ -39,6 +40,8 @@ AVERAGED = ["generator"]
 HIDES_LABELS = False
 PROBED = 2000
 """Training images, at most, that a linear classifier is fitted to."""
+UNTRAINED = 5
+"""Nets of random weights that D is compared with."""
 SHOWN = 16
 """Images of a row that shows what a probe has found."""
 
@@ -172,30 +175,46 @@ def figures(players: Players, heldout: Split, device: torch.device) -> dict[str,
 
 
 def probe(subject: Subject, params: Params, random: torch.Generator) -> Findings:
-    """Compare linear classifiers on D's features and on pixels (Radford 2015, arXiv:1511.06434, table 1)."""
-    conditional = params.model.conditional
-    if len(subject.class_names) < 2 or subject.train.labels is None or subject.heldout.labels is None:
+    """Compare linear classifiers on D's features, on pixels, and on features of nets that were never trained.
+
+    Radford 2015, arXiv:1511.06434, table 1, has the first comparison. The second says what training adds: convolutions
+    of random weights are good features too (Saxe 2011).
+    """
+    train, heldout, conditional = subject.train, subject.heldout, params.model.conditional
+    if len(subject.class_names) < 2 or train.labels is None or heldout.labels is None:
         return Findings(absent="the images have no two classes that a classifier could tell apart")
     if conditional != "none":
         return Findings(absent=f"D was told the classes (model.conditional: {conditional}), so that it proves nothing")
-    some = torch.randperm(len(subject.train.images), generator=random)[:PROBED].sort().values.numpy()
-    images, labels, others = subject.train.images[some], subject.train.labels[some], subject.heldout.images
-    discriminator = subject.networks["discriminator"]
-    kinds: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
-        "D's features": lambda batch: discriminator.features(batch, None),
-        "pixels": lambda batch: batch.flatten(1),
-    }
-    right = {
-        name: linear_guesses(
-            described(describe, images, subject.device), labels, described(describe, others, subject.device)
-        )
-        == subject.heldout.labels
-        for name, describe in kinds.items()
-    }
-    ours, theirs = (float(share.mean()) for share in right.values())
-    source = "Radford 2015, table 1"
-    claim = Claim("held-out accuracy of a line through D's features", ours, "through pixels", theirs, "higher", source)
-    return Findings(claims=[claim], pictures={"held-out_images_that_a_line_gets_wrong": wrong_ones(others, right)})
+    some = torch.randperm(len(train.images), generator=random)[:PROBED].sort().values.numpy()
+    images, labels = train.images[some], train.labels[some]
+
+    def right(describe: Callable[[torch.Tensor], torch.Tensor]) -> NDArray[np.bool_]:
+        ours, others = (described(describe, given, subject.device) for given in (images, heldout.images))
+        return linear_guesses(ours, labels, others) == heldout.labels
+
+    ways = {"D's features": right(featured_by(subject.networks["discriminator"])), "pixels": right(nn.Flatten())}
+    ours, theirs = (float(way.mean()) for way in ways.values())
+    chance = [float(right(featured_by(net)).mean()) for net in untrained(subject, params.seed)]
+    name, how = (
+        "accuracy of a linear classifier on D's features",
+        f"on those of {UNTRAINED} untrained nets, mean",
+    )
+    claims = [
+        Claim(name, ours, "on pixels", theirs, "higher", "Radford 2015, table 1"),
+        Claim("what training adds to it", ours, how, sum(chance) / UNTRAINED, "higher", "a check: Saxe 2011"),
+    ]
+    return Findings(claims=claims, pictures={"what_a_linear_classifier_gets_wrong": wrong_ones(heldout.images, ways)})
+
+
+def featured_by(discriminator: Discriminator) -> Callable[[torch.Tensor], torch.Tensor]:
+    return partial(discriminator.features, labels=None)
+
+
+def untrained(subject: Subject, seed: int) -> Iterator[Discriminator]:
+    """Yield discriminators as they are before training, each with weights of its own."""
+    for number in range(UNTRAINED):
+        with seeded_weights(seed, f"probe/{number}"):
+            yield build_discriminator(**subject.configs["discriminator"]).to(subject.device).eval()
 
 
 @torch.no_grad()

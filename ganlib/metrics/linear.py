@@ -5,6 +5,8 @@ from numpy.typing import NDArray
 
 STRENGTHS = 10.0 ** np.arange(-6, 3)
 """Penalties tried, in mean eigenvalues of the Gram matrix."""
+SMALLEST = 1e-12
+"""Mean eigenvalue under which features do not differ but by rounding."""
 
 Features = NDArray[np.float64]
 Classes = NDArray[np.int64]
@@ -20,7 +22,7 @@ def linear_guesses(features: Features, classes: Classes, others: Features) -> Cl
     features, others, level = features - mean, others - mean, known.mean(0)
     values, vectors = np.linalg.eigh(features @ features.T)
     turned = vectors.T @ (known - level)
-    penalties = STRENGTHS * max(values.mean(), np.finfo(float).tiny)
+    penalties = STRENGTHS * max(values.mean(), SMALLEST)
     right = [_right_when_left_out(values + penalty, vectors, turned, known) for penalty in penalties]
     best = penalties[int(np.argmax(right))]
     weights = features.T @ (vectors @ (turned / (values + best)[:, None]))  # (d, classes)
