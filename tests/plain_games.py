@@ -1,6 +1,6 @@
 """What the tests of several games share: their players at 16 pixels, and the same networks in plain PyTorch."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -34,18 +34,14 @@ def params_of(**changes: Any) -> Params:
 
 def players_of(game: Any, params: Params) -> Players:
     """Build a game's players, with weights so large that every loss has a slope."""
-    networks = {name: build(**config) for (name, build), config in zip_builders(game, params)}
+    configs = game.configs(params, META)
+    assert configs.keys() == game.BUILDERS.keys()
+    networks = {name: build(**configs[name]) for name, build in game.BUILDERS.items()}
     random = torch.Generator().manual_seed(0)
     for network in networks.values():
         for weight in network.parameters():
             nn.init.normal_(weight, 0.0, 0.3, random)
     return build_players(networks, game, params.lr, params.train.betas, CPU)
-
-
-def zip_builders(game: Any, params: Params) -> list[tuple[tuple[str, Callable[..., nn.Module]], dict[str, Any]]]:
-    configs = game.configs(params, META)
-    assert configs.keys() == game.BUILDERS.keys()
-    return [((name, build), configs[name]) for name, build in game.BUILDERS.items()]
 
 
 def take_steps(game: Any, players: Players, params: Params) -> tuple[list[Any], list[dict[str, float]]]:
