@@ -68,7 +68,7 @@ def test_a_game_without_a_discriminator_of_images_is_not_completed_and_says_why(
 ):
     assert len(play(game, params_file)) == claims
     assert f"game {game}" in read_json(Path("metrics/complete.json"))["absent"]
-    assert set(path.stem for path in Path(MODEL).glob("*.safetensors")) > {"generator", "encoder"}
+    assert {path.stem for path in Path(MODEL).glob("*.safetensors")} > {"generator", "encoder"}
 
 
 @pytest.mark.parametrize(

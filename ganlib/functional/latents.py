@@ -1,6 +1,6 @@
 """What generated images are drawn from: latent vectors, with codes at their end if the game has any, and labels.
 
-`normal+10+2` is noise from N(0, 1), then one of 10 categories as a one-hot vector, then two numbers from [-1, 1].
+`normal+10+2` is noise from N(0, 1), then one of 10 categories as a vector with one number that is not 0, then two numbers from [-1, 1].
 """
 
 from collections.abc import Callable, Sequence
@@ -13,13 +13,17 @@ EDGE = 2.0**-24
 """Share of a uniform latent's range that is nearest its end; float32 tells no smaller one from none."""
 
 
+LENGTH = 2.0
+"""Of the vector of a category: as long as four numbers of noise. At 1, next to so much noise, G hardly hears it."""
+
+
 class Parts(NamedTuple):
     """What a latent vector is made of, from its beginning to its end."""
 
     noise: str
     """`normal` or `uniform`."""
     categories: int = 0
-    """Length of the one-hot vector behind the noise."""
+    """Numbers behind the noise of which one is LENGTH and the others are 0."""
     continuous: int = 0
     """Numbers from [-1, 1] behind that."""
 
@@ -38,14 +42,7 @@ def draw_latents(count: int, latent_dim: int, random: torch.Generator, distribut
     if not categories:
         return drawn
     category = one_hot(torch.randint(categories, (count,), generator=random), categories)
-    return torch.cat(
-        [
-            drawn,
-            category * float(__import__("os").environ.get("CS", "1")),
-            torch.rand(count, continuous, generator=random) * 2 - 1,
-        ],
-        1,
-    )
+    return torch.cat([drawn, LENGTH * category, torch.rand(count, continuous, generator=random) * 2 - 1], 1)
 
 
 def to_normal(latents: torch.Tensor, distribution: str) -> torch.Tensor:
@@ -69,13 +66,12 @@ def _by_number(
     if distribution == "normal":
         return latents
     noise, category, numbers = split_latents(latents, distribution)
-    return torch.cat(
-        [change(noise) if parts_of(distribution).noise == "uniform" else noise, category, change(numbers)], -1
-    )
+    noise = change(noise) if parts_of(distribution).noise == "uniform" else noise
+    return torch.cat([noise, category, change(numbers)], -1)
 
 
 def split_latents(latents: torch.Tensor, distribution: str) -> list[torch.Tensor]:
-    """Return the noise, the category as a one-hot vector, and the numbers of latents (..., d); codes may be empty."""
+    """Return the noise, the vector of the category, and the numbers of latents (..., d); codes may be empty."""
     _, categories, continuous = parts_of(distribution)
     sizes = [latents.shape[-1] - categories - continuous, categories, continuous]
     return list(latents.split(sizes, -1))

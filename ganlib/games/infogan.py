@@ -20,7 +20,7 @@ from ganlib.core.packed import Split
 from ganlib.core.schema import Params
 from ganlib.features.judge import Judge
 from ganlib.features.judging import BATCH_SIZE, batches, judge_images
-from ganlib.functional.latents import draw_latents, parts_of, split_latents
+from ganlib.functional.latents import LENGTH, draw_latents, parts_of, split_latents
 from ganlib.functional.losses import r1_penalty
 from ganlib.games import gan
 from ganlib.games.gan import FAKE, JUDGED, REAL, Batch, as_seen, autocast, draw_batch, draw_real, update
@@ -56,7 +56,7 @@ SOURCE = "Chen 2016, arXiv:1606.03657"
 @dataclass(frozen=True, kw_only=True)
 class Recipe(gan.Recipe):
     categories: int
-    """Length of the one-hot vector that the codes begin with."""
+    """Values of the category, and numbers of its vector, with which the codes begin."""
     continuous: int
     """Numbers in [-1, 1] behind it."""
     weight: float
@@ -253,7 +253,7 @@ def sweep_categories(generator: Generator, random: torch.Generator, device: torc
         draw_latents(SHOWN, generator.latent_dim, random, generator.latents), generator.latents
     )
     rows = {}
-    for index, code in enumerate(torch.eye(category.shape[1]) * category.max()):
+    for index, code in enumerate(LENGTH * torch.eye(category.shape[1])):
         latents = torch.cat([noise, code.expand(SHOWN, -1), 0 * numbers], 1)
         rows[f"category {index}"] = generate(generator, latents, device)
     return rows
