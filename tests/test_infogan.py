@@ -32,6 +32,19 @@ from tests.test_oracle import in_double  # noqa: F401
 CODES = {"categories": 3, "continuous": 2}
 
 
+class Deep(nn.Module):
+    """A discriminator with a hidden layer between its trunk and its verdict."""
+
+    def __init__(self):
+        super().__init__()
+        self.trunk, hidden = plain_discriminator(), [nn.Linear(128, 512), nn.BatchNorm1d(512), nn.LeakyReLU(0.2)]
+        self.hidden, self.to_logit = nn.Sequential(*hidden).double(), nn.Linear(512, 1).double()
+        del self.trunk.to_logit
+
+    def features(self, images: torch.Tensor) -> torch.Tensor:
+        return self.hidden(trunk(self.trunk, images))
+
+
 @pytest.mark.usefixtures("in_double")
 @pytest.mark.parametrize("changes", [{}, {"weight": 3.0, "r1": 2.0, "r1_every": 2, "translation": 0.125}])
 def test_a_step_is_that_of_plain_pytorch(changes: dict[str, float]):
@@ -39,8 +52,8 @@ def test_a_step_is_that_of_plain_pytorch(changes: dict[str, float]):
     players = players_of(infogan, params)
     plain = {
         "generator": plain_generator(4 + 3 + 2),
-        "discriminator": plain_discriminator(),
-        "reader": dense(128, 128, 5, 1, norm=True),
+        "discriminator": Deep(),
+        "reader": dense(512, 128, 5, 1, norm=True),
     }
     for name, network in plain.items():
         network.load_state_dict(players.networks[name].state_dict())
@@ -59,8 +72,8 @@ def test_a_step_is_that_of_plain_pytorch(changes: dict[str, float]):
         latents, ones = batch.latents.double(), torch.ones(4)
         fakes = generator(latents, None)
         real = plain_gan.seen(batch.real_images.double(), batch, 0, how).requires_grad_()
-        real_logits = discriminator(real, None)[0]
-        features = trunk(discriminator, plain_gan.seen(fakes.detach(), batch, 1, how))
+        real_logits = discriminator.to_logit(discriminator.features(real))[:, 0]
+        features = discriminator.features(plain_gan.seen(fakes.detach(), batch, 1, how))
         fake_logits = discriminator.to_logit(features)[:, 0]
         d_loss = entropy(real_logits, ones) + entropy(fake_logits, 0 * ones)
         total = d_loss + params.games.infogan.weight * sum(code_losses(features, latents))
@@ -68,7 +81,7 @@ def test_a_step_is_that_of_plain_pytorch(changes: dict[str, float]):
             slope = torch.autograd.grad(real_logits.sum(), real, create_graph=True)[0].flatten(1).norm(dim=1)
             total = total + params.loss.r1_every * params.loss.r1 / 2 * slope.square().mean()
         descend(d_adam, total)
-        features = trunk(discriminator, plain_gan.seen(fakes, batch, 2, how))
+        features = discriminator.features(plain_gan.seen(fakes, batch, 2, how))
         logits, losses = discriminator.to_logit(features)[:, 0], code_losses(features, latents)
         g_loss = entropy(logits, ones)
         descend(g_adam, g_loss + params.games.infogan.weight * sum(losses))
@@ -86,7 +99,7 @@ def test_q_trains_the_trunk_of_d_and_not_its_verdict():
         take_steps(infogan, players, params)
         after = players.networks["discriminator"].state_dict()
         moved[weight] = {name: after[name] - before[name] for name in after}
-    assert not torch.equal(moved[0]["downsample.0.weight"], moved[1]["downsample.0.weight"])
+    assert not torch.equal(moved[0]["trunk.downsample.0.weight"], moved[1]["trunk.downsample.0.weight"])
     torch.testing.assert_close(moved[0]["to_logit.weight"], moved[1]["to_logit.weight"])
 
 
@@ -125,4 +138,4 @@ def test_the_reader_has_the_papers_hidden_layer():
     reader = infogan.configs(params_of(**CODES), META | {"image_size": 28})["reader"]
     network = dense_layers(**reader)
     sizes = [(layer.in_features, layer.out_features) for layer in network.modules() if isinstance(layer, nn.Linear)]
-    assert sizes == [(7 * 7 * 8, 128), (128, 5)]
+    assert sizes == [(512, 128), (128, 5)]

@@ -1,6 +1,7 @@
 """What generated images are drawn from: latent vectors, with codes at their end if the game has any, and labels.
 
-`normal+10+2` is noise from N(0, 1), then one of 10 categories as a vector with one number that is not 0, then two numbers from [-1, 1].
+`normal+10+2` is noise from N(0, 1), then one of 10 categories as a vector with one number that is not 0, then two
+numbers from [-1, 1].
 """
 
 from collections.abc import Callable, Sequence

@@ -34,6 +34,8 @@ from ganlib.training.claims import Claim, Findings, Subject
 from ganlib.training.codes import flat, some
 from ganlib.training.game import Draws, Limits, Players
 
+HIDDEN = 512
+"""Units between D's convolutions and both heads; 1024 in the paper. Without them D lets categories share digits."""
 READER_UNITS = 128
 """Units of Q's hidden layer, as in the paper."""
 
@@ -84,11 +86,10 @@ def configs(params: Params, meta: Mapping[str, Any]) -> dict[str, dict[str, Any]
         "latent_dim": params.model.latent_dim + codes,
         "latents": f"{params.model.latents}+{game.categories}+{game.continuous}",
     }
-    with torch.device("meta"):
-        inputs = build_discriminator(**found["discriminator"]).to_logit.in_features
+    found["discriminator"]["hidden"] = HIDDEN
     return found | {
         "reader": {
-            "inputs": inputs,
+            "inputs": HIDDEN,
             "units": READER_UNITS,
             "outputs": codes,
             "layers": 1,
