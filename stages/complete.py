@@ -12,7 +12,7 @@ from ganlib.core.console import progress, run
 from ganlib.core.files import rounded, whole_file, whole_folder, write_json
 from ganlib.core.images import to_unit_range
 from ganlib.core.memory import keep_freed_memory
-from ganlib.core.packed import read_meta, read_split
+from ganlib.core.packed import read_meta, read_split, rows_of
 from ganlib.core.params import given_path, load_params
 from ganlib.core.seeding import pin_arithmetic, random_generator, resolve_device
 from ganlib.datasets.decode import Preparation
@@ -32,6 +32,7 @@ TURNED_OFF = "complete.masks and complete.own_masks name no mask"
 
 def main(
     prepared: Annotated[Path, typer.Argument(help="Folder that prepare made.")],
+    chosen: Annotated[Path, typer.Argument(help="The judge's list of training images to compare with.")],
     model: Annotated[Path, typer.Argument(help="Folder that publish made.")],
     out: Annotated[Path, typer.Option(help="Folder for an .npz of images for each mask.")],
     metrics: Annotated[Path, typer.Option(help="JSON file for the figures.")],
@@ -48,7 +49,7 @@ def main(
     pin_arithmetic(params.threads)
     keep_freed_memory()
     device = resolve_device(params.device)
-    meta, train = read_meta(prepared), read_split(prepared, "train").images
+    meta, train = read_meta(prepared), rows_of(read_split(prepared, "train").images, np.load(chosen))
     preparation = Preparation(meta["image_size"], meta["channels"], params.data.resize, params.data.background)
     preparation = preparation._replace(
         ranges=Ranges(**{kind: tuple(between) for kind, between in meta["deep"].items()})

@@ -12,6 +12,7 @@ from ganlib.core.console import run
 from ganlib.core.distributed import rank
 from ganlib.core.files import read_json, read_table, rounded, whole_file, write_json, write_table
 from ganlib.core.launch import joined, launch, must_launch, processes_here
+from ganlib.core.order import content_order
 from ganlib.core.params import load_params
 from ganlib.core.seeding import pin_arithmetic, random_generator, resolve_device
 from ganlib.datasets.decode import RESIZES
@@ -26,7 +27,6 @@ from ganlib.evaluation.extractors import (
     notes_on_judge,
     weights_files,
 )
-from ganlib.evaluation.order import content_order
 from ganlib.evaluation.plain import Settings, compare_sets
 from ganlib.evaluation.repetition import in_order_given
 from ganlib.evaluation.stored import load_gaussian, load_reference
@@ -103,7 +103,7 @@ def samples(
     write_json(metrics, headline)
     write_json(details, {name: value for name, value in figures.items() if name not in headline})
     pairs = in_order_given(result.nearest, order, np.load(reference / "train_order.npy"))
-    heldout_table = read_table(reference / "confusion.csv", "asked", "judged")
+    heldout_table = read_table(judge / "confusion.csv", "asked", "judged")
     tables = {classes: result.per_class, nearest: pairs, confusion: heldout_table if table is None else table}
     for path, content in tables.items():
         write_table(path, content)
@@ -143,7 +143,7 @@ def folders(
         int | None, typer.Option(min=8, help="Resize the shorter side of every image to it, and cut the centre out.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Where random draws come from.")] = 1,
-    threads: Annotated[int, typer.Option(min=1, help="Processor threads.")] = 2,
+    threads: Annotated[int, typer.Option(min=1, help="Processor threads.")] = 1,
     device: Annotated[
         Literal["auto", "cpu", "cuda"], typer.Option(help="auto takes the GPU if there is one.")
     ] = "auto",

@@ -11,11 +11,12 @@ import typer
 from ganlib.core.console import progress, run
 from ganlib.core.errors import UserError
 from ganlib.core.files import whole_folder, write_json
-from ganlib.core.packed import read_split
+from ganlib.core.packed import read_split, rows_of
 from ganlib.core.params import load_params
 from ganlib.core.seeding import pin_arithmetic, random_generator, resolve_device
-from ganlib.features.eyes import cached_features, load_eyes, open_eyes
+from ganlib.features.eyes import load_eyes, open_eyes
 from ganlib.features.judge import check_judge, load_judge
+from ganlib.features.seen import load_seen
 from ganlib.functional.latents import draw_latents
 from ganlib.looking.exploration import (
     SHRUNK,
@@ -49,7 +50,8 @@ def main(
 
     pin_arithmetic(params.threads)
     device, settings = resolve_device(params.device), params.explore
-    generator, network, train = load_generator(model), load_judge(judge), read_split(prepared, "train").images
+    generator, network, seen = load_generator(model), load_judge(judge), load_seen(judge, "train")
+    train = rows_of(read_split(prepared, "train").images, seen.rows)
     check_judge(network, train.shape[1:])
     if settings.neighbours > len(train):
         raise UserError(f"explore.neighbours = {settings.neighbours}: there are {len(train)} training images: lower it")
@@ -62,10 +64,9 @@ def main(
         walks = paint_walks(generator, draw, settings, device)
         bar.update()
         generated = paint(generator, draw(settings.rows, "neighbours"), torch.arange(settings.rows), device)
-        eyes = load_eyes(judge)
-        extractor = open_eyes(eyes.extractor, judge)
-        cached = cached_features(judge, "train", extractor, eyes)
-        neighbours = nearest_training_images(extractor, generated, train, settings.neighbours, device, cached)
+        extractor = open_eyes(load_eyes(judge).extractor, judge)
+        real = seen.described(extractor, train, device)
+        neighbours = nearest_training_images(extractor, generated, train, real, settings.neighbours, device)
         bar.update()
         random = random_generator(params.seed, "explore/equations")
         arithmetic = class_arithmetic(generator, network, draw(settings.pool, "classes"), settings, random, device)

@@ -30,7 +30,7 @@ def main(
     ] = "png",
     grid: Annotated[bool, typer.Option("--grid", help="One picture with all of them.")] = False,
     stretch: Annotated[bool, typer.Option("--stretch", help="Undo data.resize: squash.")] = False,
-    threads: Annotated[int, typer.Option(help="Processor threads; another number rounds differently.")] = 2,
+    threads: Annotated[int, typer.Option(help="Processor threads; another number rounds differently.")] = 1,
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="auto takes the GPU if there is one.")] = "cpu",
 ) -> None:
     """Generate pictures; no params.yaml is needed, and nothing is trained."""

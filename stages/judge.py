@@ -1,28 +1,29 @@
-"""Train the judge, and take the real images' features once for all who look at them."""
+"""Train the judge, and look at the real images once for all who look at them again."""
 
 from pathlib import Path
 from typing import Annotated, Any
 
-import torch
+import numpy as np
 import typer
 
 from ganlib.core.console import progress, run
-from ganlib.core.files import whole_folder
+from ganlib.core.files import whole_folder, write_table
 from ganlib.core.memory import keep_freed_memory
-from ganlib.core.packed import read_meta, read_split
+from ganlib.core.packed import read_meta, read_split, rows_of
 from ganlib.core.params import load_params
 from ganlib.core.seeding import pin_arithmetic, resolve_device, seeded_weights
 from ganlib.core.weights import save_network
 from ganlib.features.eyes import eyes_of, open_eyes, save_eyes, watching_extractor
 from ganlib.features.fitness import judge_fitness
-from ganlib.features.judge import ROTATIONS, Judge, four_rotations, judged_classes
-from ganlib.features.judging import judge_confusion
+from ganlib.features.judge import ROTATIONS, Judge, judged_classes
+from ganlib.features.judging import asked_and_judged, judge_rotations
+from ganlib.features.seen import look, save_seen
 from ganlib.features.training import train_judge
 
 
 def main(
     prepared: Annotated[Path, typer.Argument(help="Folder that prepare made.")],
-    out: Annotated[Path, typer.Option(help="Folder for the judge's weights and configuration.")],
+    out: Annotated[Path, typer.Option(help="Folder for the judge, and what it sees in the real images.")],
 ) -> None:
     """Train a small classifier on the prepared training images: of their classes, or without labels of rotations."""
     params = load_params()
@@ -33,12 +34,9 @@ def main(
     meta, train, heldout = read_meta(prepared), read_split(prepared, "train"), read_split(prepared, "heldout")
     names, settings = judged_classes(meta["class_names"]), params.evaluate
     extractor = watching_extractor(settings.extractor, train.images.shape[1:])
-    opened = open_eyes("lite0", None) if extractor == "lite0" else None
-    images, labels = torch.from_numpy(train.images.copy()), train.labels if names != ROTATIONS else None
-    if labels is None:
-        images, classes = four_rotations(images)
-    else:
-        classes = torch.from_numpy(labels.copy())
+    lite0 = open_eyes("lite0", None) if extractor == "lite0" else None
+    labelled = names != ROTATIONS
+    labels = np.array(train.labels) if labelled else None
     config: dict[str, Any] = {
         "image_size": meta["image_size"],
         "channels": meta["channels"],
@@ -52,17 +50,23 @@ def main(
             bar.set_postfix(row, refresh=False)
             bar.update()
 
-        train_judge(judge, images, classes, epochs=settings.judge_epochs, seed=params.seed, device=device, report=show)
-    known = heldout.labels if labels is not None else None
-    fitness = judge_fitness(*judge_confusion(judge, heldout.images, known, device))
-    features = {}
-    if opened:
-        splits = {"train": train.images, "heldout": heldout.images}
-        features = {name: opened.describe(split, device).features for name, split in splits.items()}
-    eyes = eyes_of(extractor, fitness, labels is not None, settings.min_judge_accuracy)
+        train_judge(
+            judge, train.images, labels, epochs=settings.judge_epochs, seed=params.seed, device=device, report=show
+        )
+    splits = {"train": train.images, "heldout": heldout.images}
+    seen = {name: look(images, settings.reference_images, judge, lite0, device) for name, images in splits.items()}
+    rows, classes = seen["heldout"].rows, seen["heldout"].classes
+    if heldout.labels is not None and labelled:
+        asked, judged = heldout.labels[rows], classes
+    else:
+        asked, judged = judge_rotations(judge, rows_of(heldout.images, rows), device)
+    eyes = eyes_of(extractor, judge_fitness(asked, judged), labelled, settings.min_judge_accuracy)
     with whole_folder(out) as folder:
         save_network(folder, "judge", judge, config)
-        save_eyes(folder, eyes, features)
+        save_eyes(folder, eyes)
+        for name, split in seen.items():
+            save_seen(folder, name, split)
+        write_table(folder / "confusion.csv", asked_and_judged(asked, judged, judge))
 
 
 if __name__ == "__main__":

@@ -76,7 +76,7 @@ def main(
         keep_freed_memory()
         game = game_of(params)
         # sample.count is read here only to refuse, before the training; no output depends on it.
-        inputs = load_inputs(prepared, judge, game, params)
+        inputs = load_inputs(prepared, judge, game, params, device)
         data = inputs.digests, sha256_of(Path(__file__))
         key = checkpoint_key(params.model_dump(include=DEPENDS_ON | own_params(params)), device.type, data)
         check_alike(key)

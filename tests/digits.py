@@ -11,11 +11,12 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 from sklearn.datasets import load_digits
 
+from ganlib.core.order import content_order
 from ganlib.core.seeding import seeded_weights
-from ganlib.evaluation.extractors import content_order, describe_images
+from ganlib.evaluation.extractors import describe_images
 from ganlib.evaluation.summary import Figures, evaluate, heldout_figures
 from ganlib.features.eyes import Extractor
-from ganlib.features.judge import ROTATIONS, Judge, four_rotations
+from ganlib.features.judge import ROTATIONS, Judge
 from ganlib.features.training import train_judge
 from ganlib.metrics.diversity import Labelled
 from ganlib.metrics.reference import Reference, build_reference
@@ -48,13 +49,11 @@ def halves() -> tuple[Half, Half]:
 def judge_of_digits(labelled: bool = True) -> Judge:
     """Train a judge of the digits' classes, or of their rotations; seconds."""
     torch.set_num_threads(1)
-    images, labels = torch.from_numpy(halves()[0].images), torch.from_numpy(halves()[0].labels)
-    if not labelled:
-        images, labels = four_rotations(images)
+    images, labels = halves()[0]
     with seeded_weights(0, "judge"):
         judge = Judge(image_size=SIZE, channels=1, class_names=NAMES if labelled else ROTATIONS)
     epochs = EPOCHS if labelled else EPOCHS // 3
-    train_judge(judge, images, labels, epochs=epochs, seed=0, device=CPU, report=lambda _: None)
+    train_judge(judge, images, labels if labelled else None, epochs=epochs, seed=0, device=CPU, report=lambda _: None)
     return judge
 
 

@@ -182,9 +182,9 @@ def test_a_conditional_generator_is_asked_for_each_class_in_turn():
 
 def test_a_training_image_is_its_own_nearest_neighbour():
     train = halves()[0].images[:300]
-    neighbours = nearest_training_images(
-        Extractor(judge_of_digits(), None, "domain_", {}), train[[7, 70]], train, 3, CPU
-    )
+    extractor = Extractor(judge_of_digits(), None, "domain_", {})
+    real = extractor.describe(train, CPU)
+    neighbours = nearest_training_images(extractor, train[[7, 70]], train, real, 3, CPU)
     assert neighbours.images.shape == (2, 4, 1, SIZE, SIZE)
     assert np.array_equal(neighbours.images[:, 0], neighbours.images[:, 1])
     assert not np.array_equal(neighbours.images[:, 0], neighbours.images[:, 2])

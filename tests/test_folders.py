@@ -19,8 +19,9 @@ from ganlib.core.weights import save_network
 from ganlib.datasets.plain import read_images
 from ganlib.evaluation.extractors import check_images, check_same_shape
 from ganlib.evaluation.inception import PUBLISHED, find_weights, load_inception
-from ganlib.features.judge import ROTATIONS, check_judge, four_rotations
-from ganlib.features.judging import judge_confusion
+from ganlib.features.judge import ROTATIONS, check_judge
+from ganlib.features.judging import judge_rotations
+from ganlib.features.training import batch_of
 from tests.conftest import ROOT, run
 from tests.digits import CPU, GENERATORS, NAMES, SIZE, halves, judge_of_digits
 from tests.inception_weights import run_pytorch_fid, write_random_weights
@@ -232,10 +233,10 @@ def test_without_a_network_the_mend_is_named_and_nothing_is_left(tmp_path: Path,
 
 
 def test_a_judge_without_labels_tells_how_far_an_image_is_turned():
-    turned, rotations = four_rotations(torch.arange(8).reshape(2, 1, 2, 2))
-    assert turned.shape == (8, 1, 2, 2) and rotations.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
-    assert turned[2, 0].tolist() == [[1, 3], [0, 2]]
-    asked, judged = judge_confusion(judge_of_digits(labelled=False), halves()[1].images, None, CPU)
+    pixels, quarters = batch_of(np.arange(8, dtype=np.uint8).reshape(2, 1, 2, 2), None, torch.tensor([0, 2, 7]))
+    assert pixels[:, 0].tolist() == [[[0, 1], [2, 3]], [[1, 3], [0, 2]], [[6, 4], [7, 5]]]
+    assert quarters.tolist() == [0, 1, 3]
+    asked, judged = judge_rotations(judge_of_digits(labelled=False), halves()[1].images, CPU)
     assert len(asked) == len(ROTATIONS) * len(halves()[1].images)
     assert (asked == judged).mean() > 0.8
 

@@ -14,8 +14,8 @@ from scipy.ndimage import gaussian_filter
 from sklearn.cluster import KMeans
 
 from ganlib.core.errors import UserError
+from ganlib.core.order import content_order
 from ganlib.evaluation.clipped import clipped_coverage, clipped_density
-from ganlib.evaluation.order import content_order
 from ganlib.evaluation.plain import Settings, compare_sets
 from ganlib.evaluation.summary import Figures
 from ganlib.features import lite0

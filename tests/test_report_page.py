@@ -92,7 +92,7 @@ def write_run(folder: Path, side: int = 16, channels: int = 3) -> None:
     np.save(folder / "data/samples/images.npy", pixels(40))
     np.save(folder / "data/samples/grid_images.npy", pixels(16))
     steps = np.arange(100, 2100, 100)
-    np.save(folder / "data/training/progress.npy", pixels(len(steps), 8))
+    np.savez(folder / "data/training/progress.npz", steps=steps, images=pixels(len(steps), 8))
     history = {"d_loss": 1.1, "g_loss": 0.9, "d_real": 0.6, "d_fake": 0.4, "d_fake_after": 0.3}
     history |= {"d_grad_norm": 5.0, "g_grad_norm": np.where(steps == 900, np.inf, 2.0)}
     evaluations = {

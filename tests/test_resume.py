@@ -125,7 +125,7 @@ def test_resume_equals_uninterrupted_run(prepared: Path, changes: dict[str, str]
         assert not (prepared / "resumed").exists()
     assert "resumed at step" in finish(prepared, "resumed")
     whole = hashes(prepared / "whole")
-    assert {"best/generator.safetensors", "final/generator_ema.json", "history.csv", "progress.npy"} <= set(whole)
+    assert {"best/generator.safetensors", "final/generator_ema.json", "history.csv", "progress.npz"} <= set(whole)
     assert whole == hashes(prepared / "resumed")
     assert [path.name for path in prepared.glob("checkpoints/*/step-*.pt")] == ["step-000000120.pt"]
 

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +17,7 @@ from ganlib.core.seeding import random_generator, resolve_device, seeded_weights
 from ganlib.core.weights import save_network
 from ganlib.features.eyes import Extractor, Eyes
 from ganlib.features.judge import ROTATIONS, Judge
+from ganlib.features.seen import look
 from ganlib.functional.augmentation import cut_out, draw_colours, draw_corners, draw_shifts, flip, recolour, translate
 from ganlib.functional.averages import decay_for, update_ema
 from ganlib.functional.losses import LOSSES, Targets, gradient_penalty, r1_penalty
@@ -440,20 +442,26 @@ def watch_of(images: torch.Tensor, params: Params, labels: torch.Tensor | None =
     data = {"images": images} if labels is None else {"images": images, "labels": labels}
     inputs = Inputs(
         data=data,
-        heldout=images.numpy(),
+        real=dict.fromkeys(SPLITS, images.numpy()),
         extractor=Extractor(judge, None, "domain_", {}),
         eyes=Eyes("judge", "rotations", 1.0, True, "", False),
-        features=dict.fromkeys(SPLITS),
+        seen=dict.fromkeys(SPLITS, look(images.numpy(), len(images), judge, None, CPU)),
         configs=configs,
         digests=[],
     )
     return build_watch(inputs, params, CPU)
 
 
-def go_on(training: Training, images: torch.Tensor, params: Params, labels: torch.Tensor | None = None) -> list[str]:
-    """Train to the end, judged by an untrained judge; return the warnings."""
+def go_on(
+    training: Training,
+    images: torch.Tensor,
+    params: Params,
+    labels: torch.Tensor | None = None,
+    held: Callable[[torch.Tensor], Any] = lambda images: images,
+) -> list[str]:
+    """Train to the end, judged by an untrained judge; return the warnings. `held` says where the images lie."""
     warnings: list[str] = []
-    data = {"images": images} if labels is None else {"images": images, "labels": labels}
+    data = {"images": held(images)} if labels is None else {"images": held(images), "labels": labels}
     watch = watch_of(images, params, labels)
     quiet: Any = {"report": lambda training: None, "checkpoint": lambda training: None, "stopping": bool}
     train(training, gan, data, params, CPU, watch=watch, warn=warnings.append, **quiet)

@@ -45,9 +45,10 @@ def part(tensor: torch.Tensor, dim: int = 0) -> torch.Tensor:
     return tensor.tensor_split(processes(), dim)[rank()]
 
 
-def array_part(array: NDArray[Any]) -> NDArray[Any]:
-    """Return this process's part of an array that all have, along its first dimension."""
-    return np.array_split(array, processes())[rank()]
+def own_rows(count: int) -> range:
+    """Return which of `count` rows that all processes have are this one's part."""
+    start, stop = (count * number // processes() for number in (rank(), rank() + 1))
+    return range(start, stop)
 
 
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
+import torch
 from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
@@ -19,6 +20,24 @@ class Split(NamedTuple):
     """(N, C, H, W): a view of (N, H, W, C), as which they lie on disk."""
     labels: NDArray[np.int64] | None
     """(N,), indices into meta's class_names; None when the images have no labels."""
+
+
+class Rows:
+    """Some images of a split, (n, C, H, W) uint8, as an array of which only what is looked at is read into memory."""
+
+    def __init__(self, images: NDArray[np.uint8], rows: NDArray[np.int64]) -> None:
+        self.images, self.rows = images, rows
+        self.shape, self.dtype, self.ndim = (len(rows), *images.shape[1:]), images.dtype, images.ndim
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, key: Any) -> NDArray[np.uint8]:
+        return self.images[self.rows[key]]
+
+
+AnyImages = NDArray[np.uint8] | Rows
+"""(N, C, H, W) uint8, in memory or on disk."""
 
 
 class ImageWriter:
@@ -66,6 +85,23 @@ def read_split(folder: Path, name: str) -> Split:
     labels = labels_path(folder, name)
     images = np.load(images_path(folder, name), mmap_mode="r").transpose(0, 3, 1, 2)
     return Split(images, np.load(labels, mmap_mode="r") if labels.exists() else None)
+
+
+def rows_of(images: NDArray[np.uint8], rows: NDArray[np.int64]) -> AnyImages:
+    """Return rows (n,), rising and each there once, of the images (N, C, H, W) of a split."""
+    return images if len(rows) == len(images) else Rows(images, rows)
+
+
+def gather(images: NDArray[np.uint8], picked: torch.Tensor) -> torch.Tensor:
+    """Copy the picked images (n,) of a split into a tensor (n, C, H, W) uint8, as they lie on disk: channels last.
+
+    They are read in the order in which they lie.
+    """
+    rows = picked.numpy()
+    order = rows.argsort()
+    found = np.empty((len(rows), *images.shape[2:], images.shape[1]), np.uint8)  # (n, H, W, C)
+    found[order] = images.transpose(0, 2, 3, 1)[rows[order]]
+    return torch.from_numpy(found).permute(0, 3, 1, 2)
 
 
 def read_meta(folder: Path) -> dict[str, Any]:

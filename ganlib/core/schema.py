@@ -126,7 +126,12 @@ class DataParams(Section):
     """Whether training mirrors half of the real images left to right."""
 
 
+MaxWidth = Annotated[Int, Field(ge=4, le=16_384)]
+
+
 class DcganParams(Section):
+    max_width: MaxWidth
+    """Most channels of a layer: `width` is doubled up to it, as in StyleGAN."""
     kernel_size: Literal[3, 4, 5]
     """Height and width of the kernels."""
     upsampling: Literal["transposed", "nearest"]
@@ -139,6 +144,8 @@ class MlpParams(Section):
 
 
 class ResnetParams(Section):
+    max_width: MaxWidth
+    """Most channels of a layer: `width` is doubled up to it."""
     widths: Literal["doubled", "equal"]
     """Channels away from the image: `doubled` with each halving (SNGAN at 128 px), or `equal` (at 32 px)."""
 
@@ -276,6 +283,8 @@ class EvaluateParams(Section):
     """File with the weights of pytorch-fid's Inception; data/none takes torch hub's cache, else a download."""
     dinov2_weights: PathText
     """File with the weights of DINOv2, as Meta or timm publish them; `dinov2` needs one."""
+    reference_images: ImageCount
+    """Most real images of each split that are measured with, chosen by content: distances take the square of them."""
     judge_epochs: Annotated[Int, Field(ge=1, le=1000)]
     """Epochs that the judge (the classifier that supplies the features) is trained for."""
     min_judge_accuracy: Annotated[Float, Field(ge=0, le=1)]

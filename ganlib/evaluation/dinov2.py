@@ -14,9 +14,10 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.nn.functional import interpolate
 
-from ganlib.core.distributed import array_part, together
+from ganlib.core.distributed import together
 from ganlib.core.errors import UserError
-from ganlib.features.judging import batches
+from ganlib.core.packed import AnyImages
+from ganlib.features.judging import own_batches
 
 if TYPE_CHECKING:
     from timm.models.vision_transformer import VisionTransformer
@@ -62,7 +63,7 @@ def load_dinov2(path: Path) -> "VisionTransformer":
 
 
 @torch.inference_mode()
-def dinov2_features(network: nn.Module, images: NDArray[np.uint8], device: torch.device) -> NDArray[np.float64]:
+def dinov2_features(network: nn.Module, images: AnyImages, device: torch.device) -> NDArray[np.float64]:
     """Return the class token, (N, d), of (N, C, H, W) uint8 images, grey ones replicated to 3 channels.
 
     Each process takes its part of the images that all have, and all return the whole.
@@ -70,7 +71,7 @@ def dinov2_features(network: nn.Module, images: NDArray[np.uint8], device: torch
     network.to(device)
     mean, std = (torch.tensor(value, device=device).view(3, 1, 1) for value in (MEAN, STD))
     found = list[torch.Tensor]()
-    for batch in batches(array_part(images), BATCH_SIZE, device):
+    for batch in own_batches(images, BATCH_SIZE, device):
         pixels = batch.expand(-1, 3, -1, -1).float() / 255
         if pixels.shape[2:] != (INPUT_SIZE, INPUT_SIZE):
             pixels = interpolate(pixels, size=(INPUT_SIZE, INPUT_SIZE), mode="bicubic", antialias=True).clamp(0, 1)

@@ -11,9 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from ganlib.core.distributed import array_part, together
+from ganlib.core.distributed import together
 from ganlib.core.errors import UserError
 from ganlib.core.files import sha256_of
+from ganlib.core.order import content_order
+from ganlib.core.packed import AnyImages, Rows
 from ganlib.core.params import given_path
 from ganlib.core.schema import EvaluateParams
 from ganlib.evaluation.dinov2 import RESIZE as DINOV2_RESIZE
@@ -21,20 +23,17 @@ from ganlib.evaluation.dinov2 import dinov2_features, find_dinov2, load_dinov2
 from ganlib.evaluation.inception import FEATURES as INCEPTION_FEATURES
 from ganlib.evaluation.inception import RESIZE as INCEPTION_RESIZE
 from ganlib.evaluation.inception import find_weights, load_inception
-from ganlib.evaluation.order import content_order
 from ganlib.features.eyes import Extractor, Eyes, extractor_protocol, open_eyes
 from ganlib.features.judge import load_judge
-from ganlib.features.judging import batches
+from ganlib.features.judging import own_batches
 from ganlib.metrics.diversity import Labelled
 
 INCEPTION_BATCH_SIZE = 50
 
-Images = NDArray[np.uint8]
 
-
-def check_images(images: NDArray[np.generic], name: str) -> None:
+def check_images(images: NDArray[np.generic] | Rows, name: str) -> None:
     """Raise UserError, with the set's name, unless images are 2 or more of uint8 (N, 1 or 3, H, W), not all flat."""
-    if images.dtype.kind == "f" and not np.isfinite(images).all():
+    if images.dtype.kind == "f" and not np.isfinite(images[:]).all():
         raise UserError(f"{name}: holds NaN or infinite pixels: the generator has failed, train with a lower lr")
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3):
         raise UserError(f"{name}: holds {images.dtype} {images.shape}, not uint8 images of 1 or 3 channels: convert it")
@@ -109,7 +108,7 @@ def check_protocol(ours: Mapping[str, Any], theirs: Mapping[str, Any], folder: P
         raise UserError(f"{folder}: made with another extractor ({', '.join(unlike)} differ): run dvc repro reference")
 
 
-def check_same_shape(x: Images, y: Images, names: str) -> None:
+def check_same_shape(x: AnyImages, y: AnyImages, names: str) -> None:
     """Raise UserError unless two sets hold images of one size and as many channels."""
     if x.shape[1:] != y.shape[1:]:
         raise UserError(
@@ -117,21 +116,19 @@ def check_same_shape(x: Images, y: Images, names: str) -> None:
         )
 
 
-def describe_images(
-    images: Images, extractor: Extractor, device: torch.device, cached: NDArray[np.float32] | None = None
-) -> Labelled:
+def describe_images(images: AnyImages, extractor: Extractor, device: torch.device) -> Labelled:
     """Return what `Extractor.describe` does of (N, C, H, W) images, in order of content."""
-    return extractor.describe(images, device, cached).take(content_order(images))
+    return extractor.describe(images, device).take(content_order(images))
 
 
 @torch.no_grad()
-def inception_features(network: nn.Module, images: Images, device: torch.device) -> NDArray[np.float64]:
+def inception_features(network: nn.Module, images: AnyImages, device: torch.device) -> NDArray[np.float64]:
     """Return pytorch-fid's features (N, 2048) of (N, C, H, W) uint8 images, grey ones replicated to 3 channels.
 
     Each process takes its part of the images that all have, and all return the whole.
     """
     network.to(device)
-    own = batches(array_part(images), INCEPTION_BATCH_SIZE, device)
+    own = own_batches(images, INCEPTION_BATCH_SIZE, device)
     ready = (batch.expand(-1, 3, -1, -1).float() / 255 for batch in own)
     features = [network(batch)[0].mean((2, 3)).cpu() for batch in ready]  # (50, 2048, 1, 1) each
     return together(torch.cat(features).double().numpy())

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ganlib.core.errors import UserError
 from ganlib.core.files import read_json, rounded, sha256_of, write_json
+from ganlib.core.packed import AnyImages
 from ganlib.features.fitness import Fitness
 from ganlib.features.judge import FEATURES as JUDGE_FEATURES
 from ganlib.features.judge import ROTATIONS, Judge, load_judge
@@ -25,27 +26,24 @@ from ganlib.metrics.diversity import Labelled
 
 EYES = "eyes.json"
 
-Images = NDArray[np.uint8]
-
 
 class Extractor(NamedTuple):
     judge: Judge | None
     """Names the classes, and supplies the features if nothing else does."""
-    features: Callable[[Images, torch.device], NDArray[np.float64]] | None
+    features: Callable[[AnyImages, torch.device], NDArray[np.float64]] | None
     """Makes features (N, d) of (N, C, H, W) uint8 images in the judge's place."""
     prefix: str
     """Begins the names of distances, so that those of different extractors share none: empty for Inception."""
     protocol: dict[str, Any]
     """What the figures depend on, by key of metrics."""
 
-    def describe(self, images: Images, device: torch.device, cached: NDArray[np.floating] | None = None) -> Labelled:
-        """Return features, or those cached, and the judge's classes (all 0 without a judge), in the order given."""
+    def describe(self, images: AnyImages, device: torch.device) -> Labelled:
+        """Return features and the judge's classes (all 0 without a judge), in the order given."""
         if self.features is None:
             assert self.judge, "neither judge nor another extractor"
             return judge_images(self.judge, images, device)
         classes = judge_images(self.judge, images, device).classes if self.judge else np.zeros(len(images), np.int64)
-        features = self.features(images, device) if cached is None else np.asarray(cached, np.float64)
-        return Labelled(features=features, classes=classes)
+        return Labelled(features=self.features(images, device), classes=classes)
 
 
 class Eyes(NamedTuple):
@@ -127,11 +125,8 @@ def class_names_for(extractor: Extractor, eyes: Eyes) -> list[str]:
     )
 
 
-def save_eyes(folder: Path, eyes: Eyes, features: dict[str, NDArray[np.float64]]) -> None:
-    """Write what the judge stage knows, and the features (N, d) of each split but for the judge's own."""
+def save_eyes(folder: Path, eyes: Eyes) -> None:
     write_json(folder / EYES, rounded(eyes._asdict()))
-    for split, values in features.items():
-        np.save(features_path(folder, split), values.astype(np.float32))
 
 
 def load_eyes(folder: Path) -> Eyes:
@@ -139,13 +134,3 @@ def load_eyes(folder: Path) -> Eyes:
     if not (folder / EYES).is_file():
         raise UserError(f"{folder}: no {EYES} there; run dvc repro judge")
     return Eyes(**read_json(folder / EYES))
-
-
-def cached_features(folder: Path, split: str, extractor: Extractor, eyes: Eyes) -> NDArray[np.float32] | None:
-    """Return an extractor's features of a split of the real images, in its order; None unless it is lite0's watch."""
-    kept = extractor.features is not None and extractor.protocol["protocol_extractor"] == eyes.extractor
-    return np.load(features_path(folder, split), mmap_mode="r") if kept else None
-
-
-def features_path(folder: Path, split: str) -> Path:
-    return folder / f"{split}_features.npy"

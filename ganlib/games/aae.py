@@ -78,7 +78,7 @@ def configs(params: Params, meta: Mapping[str, Any]) -> dict[str, dict[str, Any]
     return found | {"encoder": encoder, "critic": critic | {"activation": params.model.d_activation}}
 
 
-def shown(data: dict[str, torch.Tensor], params: Params) -> dict[str, torch.Tensor]:
+def shown(data: dict[str, Any], params: Params) -> dict[str, Any]:
     """Return the images alone: the game has no use for labels."""
     return {"images": data["images"]}
 
@@ -106,7 +106,7 @@ def figures(players: Players, heldout: Split, device: torch.device) -> dict[str,
     return {}
 
 
-def draw(data: Mapping[str, torch.Tensor], draws: Draws, recipe: Recipe, params: Params) -> list[Batch]:
+def draw(data: Mapping[str, Any], draws: Draws, recipe: Recipe, params: Params) -> list[Batch]:
     count, model, device = params.batch_size, params.model, data["images"].device
     picked = draws.order(len(data["images"]), count).next_batch()
     latents = draw_latents(count, model.latent_dim, draws.stream("latents"), model.latents)

@@ -53,7 +53,7 @@ def configs(params: Params, meta: Mapping[str, Any]) -> dict[str, dict[str, Any]
     return found | {"encoder": trunk, "pair_discriminator": trunk | {"units": params.model.width * HIDDEN}}
 
 
-def shown(data: dict[str, torch.Tensor], params: Params) -> dict[str, torch.Tensor]:
+def shown(data: dict[str, Any], params: Params) -> dict[str, Any]:
     """Return the images alone: the game has no use for labels."""
     return {"images": data["images"]}
 
@@ -79,7 +79,7 @@ def figures(players: Players, heldout: Split, device: torch.device) -> dict[str,
     return {}
 
 
-def draw(data: Mapping[str, torch.Tensor], draws: Draws, recipe: Recipe, params: Params) -> list[Batch]:
+def draw(data: Mapping[str, Any], draws: Draws, recipe: Recipe, params: Params) -> list[Batch]:
     return gan.draw(data, draws, recipe, params)
 
 

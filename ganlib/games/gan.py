@@ -39,7 +39,7 @@ TEAMS = {"d": ["discriminator"], "g": ["generator"]}
 AVERAGED = ["generator"]
 HIDES_LABELS = False
 PROBED = 2000
-"""Training images, at most, that a linear classifier is fitted to."""
+"""Training images, at most, that a linear classifier is fitted to; and held-out ones, less than twice as many."""
 UNTRAINED = 5
 """Nets of random weights that D is compared with."""
 SHOWN = 16
@@ -124,7 +124,7 @@ def configs(params: Params, meta: Mapping[str, Any]) -> dict[str, dict[str, Any]
     return network_configs(params.model, meta)
 
 
-def shown(data: dict[str, torch.Tensor], params: Params) -> dict[str, torch.Tensor]:
+def shown(data: dict[str, Any], params: Params) -> dict[str, Any]:
     """Return all: labels are read by conditional models alone."""
     return data
 
@@ -186,24 +186,22 @@ def probe(subject: Subject, params: Params, random: torch.Generator) -> Findings
     if conditional != "none":
         return Findings(absent=f"D was told the classes (model.conditional: {conditional}), so that it proves nothing")
     some = torch.randperm(len(train.images), generator=random)[:PROBED].sort().values.numpy()
-    images, labels = train.images[some], train.labels[some]
+    images, labels, every = train.images[some], train.labels[some], max(1, len(heldout.images) // PROBED)
+    unseen, expected = heldout.images[::every], heldout.labels[::every]
 
     def right(describe: Callable[[torch.Tensor], torch.Tensor]) -> NDArray[np.bool_]:
-        ours, others = (described(describe, given, subject.device) for given in (images, heldout.images))
-        return linear_guesses(ours, labels, others) == heldout.labels
+        ours, others = (described(describe, given, subject.device) for given in (images, unseen))
+        return linear_guesses(ours, labels, others) == expected
 
     ways = {"D's features": right(featured_by(subject.networks["discriminator"])), "pixels": right(nn.Flatten())}
     ours, theirs = (float(way.mean()) for way in ways.values())
     chance = [float(right(featured_by(net)).mean()) for net in untrained(subject, params.seed)]
-    name, how = (
-        "accuracy of a linear classifier on D's features",
-        f"on those of {UNTRAINED} untrained nets, mean",
-    )
+    name, others = "accuracy of a linear classifier on D's features", f"on those of {UNTRAINED} untrained nets, mean"
     claims = [
         Claim(name, ours, "on pixels", theirs, "higher", "Radford 2015, table 1"),
-        Claim("what training adds to it", ours, how, sum(chance) / UNTRAINED, "higher", "a check: Saxe 2011"),
+        Claim("what training adds to it", ours, others, sum(chance) / UNTRAINED, "higher", "a check: Saxe 2011"),
     ]
-    return Findings(claims=claims, pictures={"what_a_linear_classifier_gets_wrong": wrong_ones(heldout.images, ways)})
+    return Findings(claims=claims, pictures={"what_a_linear_classifier_gets_wrong": wrong_ones(unseen, ways)})
 
 
 def featured_by(discriminator: Discriminator) -> Callable[[torch.Tensor], torch.Tensor]:
@@ -235,7 +233,7 @@ def wrong_ones(images: NDArray[np.uint8], right: Mapping[str, NDArray[np.bool_]]
     return rows
 
 
-def draw(data: Mapping[str, torch.Tensor], draws: Draws, recipe: Recipe, params: Params) -> list[Batch]:
+def draw(data: Mapping[str, Any], draws: Draws, recipe: Recipe, params: Params) -> list[Batch]:
     """Return a batch for each update: G's further ones take new fakes beside the last real images."""
     order = draws.order(len(data["images"]), params.batch_size)
     picked = [order.next_batch() for _ in range(params.train.d_steps)]
@@ -244,9 +242,7 @@ def draw(data: Mapping[str, torch.Tensor], draws: Draws, recipe: Recipe, params:
     ]
 
 
-def draw_one(
-    picked: torch.Tensor, data: Mapping[str, torch.Tensor], draws: Draws, recipe: Recipe, params: Params
-) -> Batch:
+def draw_one(picked: torch.Tensor, data: Mapping[str, Any], draws: Draws, recipe: Recipe, params: Params) -> Batch:
     """Return the batch of the real images picked, (N,)."""
     model, real_images = params.model, draw_real(picked, data, draws, params)
     latents = draw_latents(params.batch_size, model.latent_dim, draws.stream("latents"), model.latents)
@@ -259,10 +255,9 @@ def draw_one(
     return draw_batch(real_images, latents, both, recipe, draws.stream("augment"))
 
 
-def draw_real(picked: torch.Tensor, data: Mapping[str, torch.Tensor], draws: Draws, params: Params) -> torch.Tensor:
+def draw_real(picked: torch.Tensor, data: Mapping[str, Any], draws: Draws, params: Params) -> torch.Tensor:
     """Return the real images picked, (N,), as (N, C, H, W) in [-1, 1], half of them mirrored if `data.flip`."""
-    images = data["images"]
-    real_images = to_unit_range(images[picked.to(images.device)])
+    real_images = to_unit_range(data["images"][picked])
     real_images = flip(real_images, draws.stream("flip")) if params.data.flip else real_images
     return real_images.contiguous(memory_format=torch.channels_last)
 

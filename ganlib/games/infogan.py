@@ -99,7 +99,7 @@ def configs(params: Params, meta: Mapping[str, Any]) -> dict[str, dict[str, Any]
     }
 
 
-def shown(data: dict[str, torch.Tensor], params: Params) -> dict[str, torch.Tensor]:
+def shown(data: dict[str, Any], params: Params) -> dict[str, Any]:
     """Return the images alone: the game has no use for labels."""
     return {"images": data["images"]}
 
@@ -127,7 +127,7 @@ def figures(players: Players, heldout: Split, device: torch.device) -> dict[str,
     return {}
 
 
-def draw(data: Mapping[str, torch.Tensor], draws: Draws, recipe: Recipe, params: Params) -> list[Batch]:
+def draw(data: Mapping[str, Any], draws: Draws, recipe: Recipe, params: Params) -> list[Batch]:
     picked = draws.order(len(data["images"]), params.batch_size).next_batch()
     real_images = draw_real(picked, data, draws, params)
     codes = recipe.categories + recipe.continuous

@@ -28,6 +28,7 @@ from ganlib.functional.losses import class_loss
 from ganlib.games import gan
 from ganlib.training.claims import Claim, Findings, Subject
 from ganlib.training.game import Draws, Players, build_networks, build_players
+from ganlib.training.images import held
 from ganlib.training.rehearsal import rehearse
 
 BUILDERS, TEAMS, DIMS = gan.BUILDERS, gan.TEAMS, gan.DIMS
@@ -76,7 +77,7 @@ def configs(params: Params, meta: Mapping[str, Any]) -> dict[str, dict[str, Any]
     return configs | {"discriminator": configs["discriminator"] | {"conditional": "classes", "classes": len(names)}}
 
 
-def shown(data: dict[str, torch.Tensor], params: Params) -> dict[str, torch.Tensor]:
+def shown(data: dict[str, Any], params: Params) -> dict[str, Any]:
     """Return all images, and which are labelled, with their labels; no others'."""
     random = random_generator(params.seed, "train/labelled/which")
     labelled = chosen(data["labels"], params.games.semi.labels, random)
@@ -97,17 +98,17 @@ def recipe(params: Params, device: torch.device) -> Recipe:
 recipe_at, kind, limits = gan.recipe_at, gan.kind, gan.limits
 
 
-def draw(data: Mapping[str, torch.Tensor], draws: Draws, recipe: Recipe, params: Params) -> list[Any]:
+def draw(data: Mapping[str, Any], draws: Draws, recipe: Recipe, params: Params) -> list[Any]:
     """Return the batches of `gan`, then labelled images for each update of D."""
     told = [draw_labelled(data, draws, recipe, params) for _ in range(params.train.d_steps)]
     return [*gan.draw(data, draws, recipe, params), *told]
 
 
-def draw_labelled(data: Mapping[str, torch.Tensor], draws: Draws, recipe: Recipe, params: Params) -> Labelled:
+def draw_labelled(data: Mapping[str, Any], draws: Draws, recipe: Recipe, params: Params) -> Labelled:
     """Return as many labelled images as a batch has, with replacement, augmented as those that D is not told of."""
     picked = torch.randint(len(data["labels"]), (params.batch_size,), generator=draws.stream("labelled/which"))
-    images, random = data["images"], draws.stream("labelled/augment")
-    images = to_unit_range(images[data["labelled"][picked].to(images.device)])
+    random = draws.stream("labelled/augment")
+    images = to_unit_range(data["images"][data["labelled"][picked]])
     images = flip(images, random) if params.data.flip else images
     images = images.contiguous(memory_format=torch.channels_last)
     batch = gan.draw_batch(images, torch.empty(0), (None, None), recipe, random)
@@ -197,8 +198,7 @@ def probe(subject: Subject, params: Params, random: torch.Generator) -> Findings
     """Compare D's accuracy with that of the same net, told the same labels alone for as many steps."""
     train, heldout = subject.train, subject.heldout
     assert train.labels is not None and heldout.labels is not None, "configs has seen labels"
-    data = {"images": torch.from_numpy(train.images.copy(order="K")), "labels": torch.tensor(train.labels)}
-    data = shown(data, params)
+    data = shown({"images": held(train.images, subject.device), "labels": torch.tensor(train.labels)}, params)
     game = subject.evaluations.assign(series="with the game", value=subject.evaluations["accuracy"])
     alone, curve = labels_alone(subject, data, params)
     names = {"the game": subject.networks["discriminator"], "the labels alone": alone}
@@ -225,7 +225,7 @@ def probe(subject: Subject, params: Params, random: torch.Generator) -> Findings
     )
 
 
-def labels_alone(subject: Subject, data: Mapping[str, torch.Tensor], params: Params) -> tuple[nn.Module, pd.DataFrame]:
+def labels_alone(subject: Subject, data: Mapping[str, Any], params: Params) -> tuple[nn.Module, pd.DataFrame]:
     """Train the classifier on the labelled images alone: those of the game's updates, its optimiser, its average.
 
     Return the average, and its accuracy where the game's was evaluated.
@@ -250,8 +250,8 @@ def labels_alone(subject: Subject, data: Mapping[str, torch.Tensor], params: Par
     return players.averages["discriminator"], table
 
 
-def labelled_rows_of(data: Mapping[str, torch.Tensor], class_names: Sequence[str]) -> dict[str, NDArray[np.uint8]]:
+def labelled_rows_of(data: Mapping[str, Any], class_names: Sequence[str]) -> dict[str, NDArray[np.uint8]]:
     """Return the labelled images, a row for each class, up to SHOWN of it."""
     count = len(data["labels"]) // len(class_names)
-    images = data["images"][data["labelled"]].numpy()
+    images = data["images"][data["labelled"]].cpu().numpy()
     return {name: images[number * count : (number + 1) * count][:SHOWN] for number, name in enumerate(class_names)}

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from ganlib.core.images import to_pixels, to_unit_range
+from ganlib.core.packed import AnyImages
 from ganlib.core.precision import has_bf16
 from ganlib.core.schema import CompleteParams
 from ganlib.functional.latents import draw_classes, draw_latents, from_normal, split_latents, to_normal
@@ -175,7 +176,7 @@ def complete(
     return torch.cat(found)
 
 
-def compare_completions(generated: Tensor, originals: Tensor, train: NDArray[np.uint8], mask: Mask) -> Completion:
+def compare_completions(generated: Tensor, originals: Tensor, train: AnyImages, mask: Mask) -> Completion:
     """Blend generated images (N, C, H, W), and the two baselines, with what is known of the originals, likewise.
 
     The nearest training image is that of the pixels. Nearest in lite0's features of images under the same mask fills

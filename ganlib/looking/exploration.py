@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from ganlib.core.packed import AnyImages
 from ganlib.core.schema import ExploreParams
 from ganlib.features.eyes import Extractor
 from ganlib.features.judge import Judge
@@ -16,6 +17,7 @@ from ganlib.features.judging import judge_images
 from ganlib.functional.latents import parts_of, seen_classes, shortened
 from ganlib.looking.pictures import grid, labelled_rows
 from ganlib.looking.walks import class_means, combine, interpolate, loop, plane
+from ganlib.metrics.diversity import Labelled
 from ganlib.metrics.manifold import nearest_neighbours
 from ganlib.networks.families import Generator
 from ganlib.networks.sampling import generate
@@ -123,17 +125,17 @@ def class_arithmetic(
 def nearest_training_images(
     extractor: Extractor,
     generated: Images,
-    train: Images,
+    train: AnyImages,
+    real: Labelled,
     count: int,
     device: torch.device,
-    cached: NDArray[np.float32] | None = None,
 ) -> NearestImages:
     """Set beside generated images (N, C, H, W) those training images (M, C, H, W) nearest in an extractor's features.
 
-    `cached` holds the training images' features, where they are known.
+    `real` is what the extractor says of the training images.
     """
     assert extractor.judge, "the judge names the classes"
-    described, real = extractor.describe(generated, device), extractor.describe(train, device, cached)
+    described = extractor.describe(generated, device)
     nearest, _ = nearest_neighbours(described.features, real.features, count)
     images = np.concatenate([generated[:, None], train[nearest]], 1)
     return NearestImages(images, [extractor.judge.class_names[index] for index in described.classes])

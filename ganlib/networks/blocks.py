@@ -10,6 +10,9 @@ from torch.nn.functional import one_hot
 FIRST_SIZES = range(4, 8)
 """Heights of the smallest feature map: the image is one of these, doubled at least once."""
 
+MOST = 2**14
+"""Channels of a layer where no bound is asked for."""
+
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
     "leaky_relu": partial(nn.LeakyReLU, 0.2),
@@ -35,10 +38,13 @@ def first_size(image_size: int) -> int:
     return size
 
 
-def layer_widths(width: int, image_size: int, doubled: bool = True) -> list[int]:
-    """Return the channels of each layer from the image inwards: `width`, doubled or kept as the size is halved."""
+def layer_widths(width: int, image_size: int, most: int = MOST, doubled: bool = True) -> list[int]:
+    """Return the channels of each layer from the image inwards: `width`, doubled or kept as the size is halved.
+
+    None is doubled beyond `most`.
+    """
     doublings = (image_size // first_size(image_size)).bit_length() - 1
-    return [width * 2**depth if doubled else width for depth in range(doublings)]
+    return [max(width, min(width * 2**depth, most)) if doubled else width for depth in range(doublings)]
 
 
 def initialise(network: nn.Module) -> None:

@@ -9,6 +9,7 @@ from torch import nn
 from ganlib.networks import blocks, sampling
 from ganlib.networks.blocks import (
     ACTIVATIONS,
+    MOST,
     NORMS,
     apply_spectral_norm,
     first_size,
@@ -32,6 +33,7 @@ class Generator(sampling.Generator):
         latent_dim: int,
         latents: str = "normal",
         width: int,
+        max_width: int = MOST,
         image_size: int,
         channels: int,
         kernel_size: int = 4,
@@ -43,7 +45,7 @@ class Generator(sampling.Generator):
         aspect: float = 1.0,
     ):
         super().__init__(latent_dim, latents, class_names, class_counts, aspect)
-        widths = layer_widths(width, image_size)[::-1]
+        widths = layer_widths(width, image_size, max_width)[::-1]
         inputs = latent_dim + len(class_names)
         self.project = Projection(inputs, widths[0], first_size(image_size), bias=norm == "none")
         self.first_norm = NORMS[norm](widths[0])
@@ -69,6 +71,7 @@ class Discriminator(blocks.Discriminator):
         self,
         *,
         width: int,
+        max_width: int = MOST,
         image_size: int,
         channels: int,
         kernel_size: int = 4,
@@ -79,7 +82,7 @@ class Discriminator(blocks.Discriminator):
         classes: int = 0,
     ):
         super().__init__()
-        widths = layer_widths(width, image_size)
+        widths = layer_widths(width, image_size, max_width)
         self.joined = classes if conditional == "concat" else 0
         inputs = channels + self.joined
         self.downsample = nn.Sequential(Halving(inputs, widths[0], kernel_size, bias=True), ACTIVATIONS[activation]())

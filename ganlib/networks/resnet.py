@@ -14,6 +14,7 @@ from torch import nn
 from ganlib.networks import blocks, sampling
 from ganlib.networks.blocks import (
     ACTIVATIONS,
+    MOST,
     NORMS,
     apply_spectral_norm,
     first_size,
@@ -35,6 +36,7 @@ class Generator(sampling.Generator):
         latent_dim: int,
         latents: str = "normal",
         width: int,
+        max_width: int = MOST,
         image_size: int,
         channels: int,
         activation: str = "relu",
@@ -46,7 +48,7 @@ class Generator(sampling.Generator):
     ):
         super().__init__(latent_dim, latents, class_names, class_counts, aspect)
         self.first_size = first_size(image_size)
-        outwards = layer_widths(width, image_size, widths == "doubled")[::-1]
+        outwards = layer_widths(width, image_size, max_width, widths == "doubled")[::-1]
         self.project = nn.Linear(latent_dim + len(class_names), outwards[0] * self.first_size**2)
         self.upsample = nn.Sequential()
         for wide, narrow in pairwise([outwards[0], *outwards]):
@@ -69,6 +71,7 @@ class Discriminator(blocks.Discriminator):
         self,
         *,
         width: int,
+        max_width: int = MOST,
         image_size: int,
         channels: int,
         activation: str = "leaky_relu",
@@ -79,7 +82,7 @@ class Discriminator(blocks.Discriminator):
         classes: int = 0,
     ):
         super().__init__()
-        inwards = layer_widths(width, image_size, widths == "doubled")
+        inwards = layer_widths(width, image_size, max_width, widths == "doubled")
         self.joined = classes if conditional == "concat" else 0
         self.downsample = nn.Sequential(first_block(channels + self.joined, width, activation))
         for narrow, wide in pairwise(inwards):

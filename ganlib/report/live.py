@@ -19,6 +19,7 @@ from ganlib.core.distributed import rank
 from ganlib.core.files import whole_file, write_table
 from ganlib.core.images import grid_image, to_pixels
 from ganlib.report.parts import Absent, render
+from ganlib.report.starved import Starvation
 from ganlib.report.training import distance_title, evaluation_charts, film_of, history_charts
 from ganlib.training.checkpoint import save_checkpoint
 from ganlib.training.results import tables_of
@@ -40,6 +41,7 @@ class Reporter:
 
     def __init__(self, folder: Path, steps: int, watch: Watch):
         self.folder, self.live, self.writes = folder, Live(folder / "live", steps, watch), rank() == 0
+        self.starvation = Starvation(torch.get_num_threads())
         self.bar = progress(total=steps, desc="train", unit="step", disable=not self.writes)
 
     def __enter__(self) -> Self:
@@ -69,6 +71,8 @@ class Reporter:
         row = training.history[-1]
         self.bar.set_postfix({name: row[name] for name in ("epoch", "d_loss", "g_loss")}, refresh=False)
         self.bar.update(int(row["step"]) - self.bar.n)
+        if word := self.starvation.word():
+            self.say(word)
         if self.writes:
             self.live.show(training)
 
@@ -119,7 +123,7 @@ class Live:
         history = tables["history"] if len(training.history) else Absent("no step has been logged yet")
         film, epochs, alarms = Absent("none has been made yet"), training.draws.epochs(), tables["alarms"]
         if not isinstance(evaluations, Absent):
-            film = film_of(torch.stack(training.progress).numpy(), evaluations)
+            film = film_of(torch.stack(list(training.progress.values())).numpy(), list(training.progress))
         return {
             "ended": ended,
             "seconds": SECONDS,

@@ -39,7 +39,7 @@ def training_section(training: Path, metrics: Path, figures: Mapping[str, Any]) 
         | evaluation_charts(evaluations, fired, best)
         | {"memory": _memory_chart(evaluations, fired, figures)},
         "own": {} if isinstance(evaluations, Absent) else own_charts(evaluations, fired),
-        "film": film_strip(training / "progress.npy", evaluations, best),
+        "film": film_strip(training / "progress.npz", evaluations, best),
     }
 
 
@@ -140,15 +140,14 @@ def film_strip(path: Path, evaluations: pd.DataFrame | Absent, best: int | None)
         return frames
     if isinstance(evaluations, Absent):
         return evaluations
-    if len(evaluations) != len(frames):
-        counts = f"{len(frames)} evaluations, the curves {len(evaluations)}"
-        return Absent(f"{path} has {counts}: they are of different runs")
-    return film_of(frames, evaluations, best)
+    steps = frames["steps"].tolist()
+    if unknown := sorted(set(steps) - set(evaluations["step"])):
+        return Absent(f"{path} has images of step {unknown[0]}, the curves don't: they are of different runs")
+    return film_of(frames["images"], steps, best)
 
 
-def film_of(frames: NDArray[np.uint8], evaluations: pd.DataFrame, best: int | None = None) -> Section:
+def film_of(frames: NDArray[np.uint8], steps: list[int], best: int | None = None) -> Section:
     """Show frames, (evaluations, latents, C, H, W), as `film_strip` does."""
-    steps = evaluations["step"].tolist()
     chosen = set(np.linspace(0, len(steps) - 1, min(FILM_COLUMNS, len(steps))).round().astype(int).tolist())
     columns = sorted(chosen | {steps.index(best)} if best in steps else chosen)
     rows = frames[columns, :FILM_ROWS].swapaxes(0, 1)  # (latents, evaluations, C, H, W)

@@ -18,6 +18,7 @@ from ganlib.networks.families import Generator
 from ganlib.networks.sampling import generate
 from ganlib.training.claims import Subject
 from ganlib.training.game import Draws, build_networks, build_players, game_of
+from ganlib.training.images import held
 from ganlib.training.loop import stepper
 from ganlib.training.rehearsal import rehearse
 
@@ -38,7 +39,7 @@ def train_baseline(subject: Subject, params: Params, changes: Mapping[str, Any])
     game, device, real = game_of(params), subject.device, real_gaussian(subject)
     networks = build_networks(game, subject.configs, params.seed)
     players = build_players(networks, game, params.lr, params.train.betas, device)
-    images = torch.from_numpy(subject.train.images.copy(order="K")).to(device)
+    images = held(subject.train.images, device)
     data, draws, constant = game.shown({"images": images}, params), Draws(params.seed), game.recipe(params, device)
     step_of, best = stepper(game, players, device), list[tuple[float, dict[str, Any]]]()
 

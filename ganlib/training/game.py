@@ -66,6 +66,11 @@ class BatchOrder:
         self.position += self.batch_size
         return self.epoch[self.position - self.batch_size : self.position]
 
+    def coming(self, count: int) -> list[torch.Tensor]:
+        """Return the next `count` batches, but for those of an order that is still to be drawn."""
+        whole = self.epoch[self.position :].split(self.batch_size)[:count]
+        return [batch for batch in whole if len(batch) == self.batch_size]
+
 
 class Draws:
     """Where a training's chance comes from: streams by name, each made when it is first asked for."""
@@ -85,6 +90,10 @@ class Draws:
         if name not in self.orders:
             self.orders[name] = BatchOrder(count, batch_size, self.stream(name))
         return self.orders[name]
+
+    def coming(self, count: int) -> list[torch.Tensor]:
+        """Return the next `count` batches of each order, as far as they are drawn."""
+        return [batch for order in self.orders.values() for batch in order.coming(count)]
 
     def epochs(self) -> float:
         """Return how many times the images have been seen, in the order that has come furthest."""
@@ -144,9 +153,10 @@ class Game(Protocol):
         """Return what rebuilds each network, for data of this meta.json; raise UserError where they don't fit."""
         ...
 
-    def shown(self, data: dict[str, torch.Tensor], params: Params) -> dict[str, torch.Tensor]:
-        """Return what training may see of the training `images`, and `labels` if there are any: `images` at least.
+    def shown(self, data: dict[str, Any], params: Params) -> dict[str, Any]:
+        """Return what training may see of the training `images`, and `labels` (N,) if there are any: `images` at least.
 
+        Of these `images[rows]` are (n, C, H, W) uint8 on the device, and `len(images)` is N.
         Raise UserError where the game can't play with them.
         """
         ...
@@ -163,8 +173,11 @@ class Game(Protocol):
         """Return what tells steps of unlike kernels apart: a CUDA graph is captured of each kind."""
         ...
 
-    def draw(self, data: Mapping[str, torch.Tensor], draws: Draws, recipe: Any, params: Params) -> Sequence[Any]:
-        """Return all batches of a step, NamedTuples of tensors or None; `data` is what `shown` has returned."""
+    def draw(self, data: Mapping[str, Any], draws: Draws, recipe: Any, params: Params) -> Sequence[Any]:
+        """Return all batches of a step, NamedTuples of tensors or None.
+
+        `data` is what `shown` has returned.
+        """
         ...
 
     def step(self, players: Players, batches: Sequence[Any], recipe: Any) -> Any:

@@ -16,24 +16,26 @@ from ganlib.core.packed import SPLITS, labels_path, read_meta, read_split
 from ganlib.core.params import given_path
 from ganlib.core.schema import Params
 from ganlib.core.weights import load_weights
-from ganlib.features.eyes import Extractor, Eyes, cached_features, load_eyes, open_eyes
+from ganlib.features.eyes import Extractor, Eyes, load_eyes, open_eyes
 from ganlib.features.judge import check_judge, load_judge
+from ganlib.features.seen import Seen, load_seen
 from ganlib.training.game import Game
+from ganlib.training.images import held
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    data: dict[str, torch.Tensor]
-    """Training `images`, (N, C, H, W) uint8, channels_last, as they lie on disk, and what else the game shows."""
-    heldout: NDArray[np.uint8]
-    """(M, C, H, W) images that training never sees."""
+    data: dict[str, Any]
+    """Training `images`, (N, C, H, W) uint8, of which batches are picked, and what else the game shows."""
+    real: dict[str, NDArray[np.uint8]]
+    """Images of both splits as they lie on disk; training never sees the held-out ones."""
     heldout_labels: NDArray[np.int64] | None = None
     """(M,), for figures that choose nothing; None where the images have none."""
     extractor: Extractor
     """Who watches the training; its judge may name the classes."""
     eyes: Eyes
-    features: dict[str, NDArray[np.float32] | None]
-    """The extractor's features of both splits of real images, in their order; None where they are the judge's own."""
+    seen: dict[str, Seen]
+    """What the judge stage has seen of both splits."""
     configs: dict[str, dict[str, Any]]
     """Of each network of the game."""
     start: Path | None = None
@@ -47,14 +49,14 @@ class Inputs:
         return self.configs["generator"].get("class_counts", [])
 
 
-def load_inputs(prepared: Path, judge: Path, game: Game, params: Params) -> Inputs:
+def load_inputs(prepared: Path, judge: Path, game: Game, params: Params, device: torch.device) -> Inputs:
     """Read prepared data and the judge; raise UserError where they do not fit each other or the params."""
     meta, train, heldout = read_meta(prepared), read_split(prepared, "train"), read_split(prepared, "heldout")
     configs, eyes = game.configs(params, meta), load_eyes(judge)
     check_judge(load_judge(judge), train.images.shape[1:], meta["class_names"])
     extractor = open_eyes(eyes.extractor, judge)
     digests = [meta["sha256"], sha256_of(judge / "judge.safetensors"), extractor.protocol]
-    data = {"images": torch.from_numpy(train.images.copy(order="K"))}
+    data: dict[str, Any] = {"images": held(train.images, device)}
     if train.labels is not None:
         data["labels"] = torch.tensor(train.labels)
         digests.append(sha256_of(labels_path(prepared, "train")))
@@ -62,14 +64,13 @@ def load_inputs(prepared: Path, judge: Path, game: Game, params: Params) -> Inpu
     if start := given_path(params.train.start):
         check_start(start, configs)
         digests.append([sha256_of(start / f"{name}.safetensors") for name in configs])
-    features = {split: cached_features(judge, split, extractor, eyes) for split in SPLITS}
     return Inputs(
         data=data,
-        heldout=heldout.images,
+        real={"train": train.images, "heldout": heldout.images},
         heldout_labels=heldout.labels,
         extractor=extractor,
         eyes=eyes,
-        features=features,
+        seen={split: load_seen(judge, split) for split in SPLITS},
         configs=configs,
         start=start,
         digests=digests,

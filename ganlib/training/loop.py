@@ -17,10 +17,14 @@ from ganlib.metrics.frechet import chooses_best
 from ganlib.training.alarms import EVALUATION_ALARMS, LOG_ALARMS, Alarm, Curves, Row
 from ganlib.training.game import Game, Players
 from ganlib.training.graph import GraphedStep
+from ganlib.training.images import ImagesOnDisk
+from ganlib.training.results import best_evaluation
 from ganlib.training.schedule import lr_factor, set_lr
 from ganlib.training.state import Training
 from ganlib.training.watch import Watch
 
+PROGRESS = 32
+"""Evaluations whose images are kept, beside the best and the last."""
 RESTORES = 3
 """Returns to the best weights, each with half the learning rate, before a training that goes on collapsing ends."""
 
@@ -28,7 +32,7 @@ RESTORES = 3
 def train(
     training: Training,
     game: Game,
-    data: Mapping[str, torch.Tensor],
+    data: Mapping[str, Any],
     params: Params,
     device: torch.device,
     *,
@@ -38,13 +42,13 @@ def train(
     checkpoint: Callable[[Training], None],
     stopping: Callable[[], bool],
 ) -> None:
-    """Take the steps that are left, on `images` (N, C, H, W) uint8 and, if there are any, `labels` (N,).
+    """Take the steps that are left, on `images` (N, C, H, W) uint8 on the device, or on disk, and `labels` (N,) if any.
 
     `report` is given the training at each new row of its history, `warn` each alarm, `checkpoint` the training every
     `train.checkpoint_every` steps, at the last one, from which more steps can go on, and when `stopping` asks for an
     end; KeyboardInterrupt is raised then. A collapse may end the training early (`train.on_collapse`).
     """
-    players, data = training.players, {**data, "images": data["images"].to(device)}
+    players, images = training.players, data["images"]
     take_step, constant = stepper(game, players, device), game.recipe(params, device)
     for step in range(training.step + 1, params.steps + 1):
         lr = params.lr * lr_factor(step, params.steps, params.train.lr_decay_start) * 0.5**training.restored
@@ -52,6 +56,8 @@ def train(
         recipe = game.recipe_at(step, constant, params)
         # Draw all that the step takes.
         batches = [own_part(batch, game.DIMS) for batch in game.draw(data, training.draws, recipe, params)]
+        if isinstance(images, ImagesOnDisk):
+            images.fetch(training.draws.coming(params.train.d_steps))
         # Update the networks.
         result = take_step(batches, recipe)
         # Follow them with their moving averages.
@@ -121,9 +127,20 @@ def judge_average(training: Training, game: Game, watch: Watch) -> None:
     lowest = min((row[distance] for row in training.evaluations), default=math.inf)
     own = game.figures(players, watch.real, watch.device)
     training.evaluations.append({"step": training.step, **figures, **own})
-    training.progress.append(torch.from_numpy(images))
     if figures[distance] < lowest:
         training.best = copy.deepcopy(training.players.state())
+    training.progress[training.step] = torch.from_numpy(images)
+    keep_progress(training)
+
+
+def keep_progress(training: Training) -> None:
+    """Drop images of evaluations beyond 32: the first, each second, fourth ... after it, the best and the last stay."""
+    steps = [row["step"] for row in training.evaluations]
+    stride = 1
+    while len(steps) > PROGRESS * stride:
+        stride *= 2
+    stay = {*steps[::stride], steps[-1], best_evaluation(training.evaluations)["step"]}
+    training.progress = {step: images for step, images in training.progress.items() if step in stay}
 
 
 def raise_alarms(

@@ -27,7 +27,8 @@ def save_results(
         save_end(folder / end, state, configs)
     for name, table in tables_of(training).items():
         write_table(folder / f"{name}.csv", table)
-    np.save(folder / "progress.npy", torch.stack(training.progress).numpy())
+    steps, images = list(training.progress), torch.stack(list(training.progress.values()))
+    np.savez(folder / "progress.npz", steps=np.array(steps), images=images.numpy())
     write_json(folder / "training.json", rounded({**training_figures(training), **protocol}))
 
 

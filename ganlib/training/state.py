@@ -19,8 +19,8 @@ class Training:
     step: int = 0
     history: list[Row] = field(default_factory=list)
     evaluations: list[Row] = field(default_factory=list)
-    progress: list[torch.Tensor] = field(default_factory=list)
-    """Images of the same latents at each evaluation, (n, C, H, W) uint8."""
+    progress: dict[int, torch.Tensor] = field(default_factory=dict)
+    """By step, images of the same latents at evaluations, (n, C, H, W) uint8: see `keep_progress`."""
     alarms: list[dict[str, Any]] = field(default_factory=list)
     active: dict[str, bool] = field(default_factory=dict)
     """Whether an alarm was on when last looked at: it is raised once, until it is over."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from ganlib.core.images import to_unit_range
-from ganlib.core.packed import Split
+from ganlib.core.packed import Split, rows_of
 from ganlib.core.schema import Params
 from ganlib.core.seeding import random_generator
 from ganlib.features.eyes import Extractor, class_names_for
@@ -123,19 +123,19 @@ def distance_name(extractor: Extractor) -> str:
 
 
 def build_watch(inputs: Inputs, params: Params, device: torch.device) -> Watch:
-    """Take the features of up to 5,000 real images of each split, and draw latents, with labels if there are any."""
+    """Choose up to 5,000 real images of each split, and draw latents, with labels if there are any."""
     extractor = inputs.extractor
     assert extractor.judge, "the judge stage trains one"
     random = np.random.default_rng(random_generator(params.seed, "watch/real").initial_seed())
 
-    def some(images: Images, split: str) -> tuple[Labelled, Images]:
-        chosen, cached = np.sort(random.permutation(len(images))[:REAL_IMAGES]), inputs.features[split]
-        return extractor.describe(images[chosen], device, None if cached is None else cached[chosen]), images[chosen]
-
-    train, seen = some(inputs.data["images"].numpy(), "train")
-    heldout, unseen = some(inputs.heldout, "heldout")
-    own = extractor.features is None
-    judged = heldout.features if own else judge_images(extractor.judge, unseen, device).features
+    chosen, described = dict[str, NDArray[np.int64]](), dict[str, Labelled]()
+    for name, seen in inputs.seen.items():
+        chosen[name] = np.sort(random.permutation(len(seen.rows))[:REAL_IMAGES])
+        described[name] = seen.described(extractor, rows_of(inputs.real[name], seen.rows), device).take(chosen[name])
+    train, heldout = described["train"], described["heldout"]
+    judged = inputs.seen["heldout"].judged[chosen["heldout"]]
+    rows = {name: seen.rows[chosen[name]] for name, seen in inputs.seen.items()}
+    spread = rows["train"][:: max(1, len(rows["train"]) // MEMORY_IMAGES[1])]
     class_names = class_names_for(extractor, inputs.eyes)
     reference = build_reference(train, heldout, class_names, neighbours=NEIGHBOURS, bins=BINS, random=random)
     latent_random = random_generator(params.seed, "watch/latents")
@@ -144,12 +144,12 @@ def build_watch(inputs: Inputs, params: Params, device: torch.device) -> Watch:
         extractor=extractor,
         reference=reference,
         heldout=fit_gaussian(heldout.features),
-        heldout_judged=fit_gaussian(judged),
+        heldout_judged=fit_gaussian(judged.astype(np.float64)),
         latents=draw_latents(count, model["latent_dim"], latent_random, model["latents"]),
         labels=draw_classes(count, inputs.class_counts, latent_random) if inputs.class_counts else None,
-        seen=seen[:: max(1, len(seen) // MEMORY_IMAGES[1])][: MEMORY_IMAGES[1]],
-        unseen=unseen[: MEMORY_IMAGES[1]],
-        real=Split(inputs.heldout, inputs.heldout_labels),
+        seen=inputs.real["train"][spread[: MEMORY_IMAGES[1]]],
+        unseen=inputs.real["heldout"][rows["heldout"][: MEMORY_IMAGES[1]]],
+        real=Split(inputs.real["heldout"], inputs.heldout_labels),
         seed=params.seed,
         device=device,
         protocol={
