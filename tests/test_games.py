@@ -37,7 +37,7 @@ def play(game: str, params_file: Path) -> dict[str, Any]:
     invoke("sample", MODEL, "--out", "data/samples", "--grid", "metrics/grid.png")
     invoke("explore", "data/prepared", "data/judge", MODEL, "--out", "data/explore", "--pictures", "metrics/explore")
     completed = "--metrics", "metrics/complete.json", "--picture", "metrics/complete.png"
-    invoke("complete", "data/prepared", MODEL, "--out", "data/completion", *completed)
+    invoke("complete", "data/prepared", "data/judge/train_rows.npy", MODEL, "--out", "data/completion", *completed)
     probed = "--metrics", "metrics/probe.json", "--pictures", "metrics/probe"
     invoke("probe", "data/prepared", "data/judge", "data/training", MODEL, *probed)
     assert {path.name for path in Path("metrics/probe").iterdir()} == SHOWN[game]
