@@ -12,6 +12,9 @@ from torch.nn.functional import cross_entropy, mse_loss
 
 from ganlib.functional.latents import LENGTH, draw_latents, from_normal, shortened, split_latents, to_normal
 from ganlib.games import infogan
+from ganlib.looking.completion import search_latents
+from ganlib.looking.masks import make_mask, observe
+from ganlib.networks import dcgan
 from ganlib.networks.mlp import dense_layers
 from tests import plain_gan
 from tests.plain_games import (
@@ -139,3 +142,17 @@ def test_the_reader_has_the_papers_hidden_layer():
     network = dense_layers(**reader)
     sizes = [(layer.in_features, layer.out_features) for layer in network.modules() if isinstance(layer, nn.Linear)]
     assert sizes == [(512, 128), (128, 5)]
+
+
+def test_a_search_moves_noise_and_numbers_and_keeps_the_category():
+    size = {"width": 4, "image_size": 8, "channels": 1}
+    generator = dcgan.Generator(latent_dim=12, latents="normal+3+2", **size).eval()
+    discriminator = dcgan.Discriminator(**size).eval()
+    starts = draw_latents(6, 12, torch.Generator().manual_seed(0), "normal+3+2")
+    mask = make_mask("centre", 8, torch.Generator())
+    known, settings = observe(torch.rand(6, 1, 8, 8), mask), params_of().complete
+    arguments = generator, discriminator, known, mask, starts, None, lambda scores: -scores, settings, 5
+    found, _ = search_latents(*arguments)
+    assert torch.equal(found[:, 7:10], starts[:, 7:10])
+    assert (found[:, :7] != starts[:, :7]).all() and (found[:, 10:] != starts[:, 10:]).all()
+    assert found[:, 10:].abs().max() <= 1
