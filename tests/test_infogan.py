@@ -3,6 +3,7 @@
 import copy
 import math
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -145,7 +146,7 @@ def test_the_reader_has_the_papers_hidden_layer():
 
 
 def test_a_search_moves_noise_and_numbers_and_keeps_the_category():
-    size = {"width": 4, "image_size": 8, "channels": 1}
+    size: Any = {"width": 4, "image_size": 8, "channels": 1}
     generator = dcgan.Generator(latent_dim=12, latents="normal+3+2", **size).eval()
     discriminator = dcgan.Discriminator(**size).eval()
     starts = draw_latents(6, 12, torch.Generator().manual_seed(0), "normal+3+2")
