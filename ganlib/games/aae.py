@@ -38,7 +38,7 @@ DIMS = {"targets": 1}
 HIDES_LABELS = False
 VARIANCE = 4
 """Of the pixels about G's, in [-1, 1]: 1 for pixels from 0 to 1 as sums of squares are usually taken."""
-PROBED, SHOWN = 5000, 10
+PROBED, SHOWN = 5000, 12
 """Images that are measured, at most, and shown."""
 SOURCE = "Makhzani 2015, arXiv:1511.05644"
 
@@ -150,28 +150,30 @@ def measure(result: Result) -> dict[str, torch.Tensor]:
 
 
 def probe(subject: Subject, params: Params, random: torch.Generator) -> Findings:
-    """Compare with the same autoencoder without adversary: images of latents drawn, and images rebuilt."""
+    """Compare with the same autoencoder without adversary: images of latents drawn, and images rebuilt.
+
+    It is given the weights of its best evaluation for the one, and its last ones, which rebuild best, for the other.
+    """
     if not params.games.aae.adversary:
         return Findings(absent="games.aae.adversary is 0: an autoencoder alone promises nothing of latents drawn")
-    plain = train_baseline(subject, params, {"adversary": 0.0})
+    plain, own = train_baseline(subject, params, {"adversary": 0.0}), subject.networks
     heldout, known = some(subject.heldout, PROBED, random), some(subject.train, PROBED, random)
     real, device, judge = real_gaussian(subject), subject.device, subject.judge
     latents = draw_latents(PROBED, params.model.latent_dim, random, params.model.latents)
-    figures, pictures = {}, {"held-out": heldout.images[:SHOWN]}
-    drawn: dict[str, Images] = {}
-    for name, networks in (("aae", subject.networks), ("without adversary", plain)):
-        rebuilt = rebuild(networks["generator"], networks["encoder"], heldout, judge, device)
-        images = generate(networks["generator"], latents, device)
+    figures, pictures, drawn = {}, {"held-out": heldout.images[:SHOWN]}, dict[str, Images]()
+    for name, drawing, rebuilding in (("aae", own, own), ("without adversary", plain.best, plain.last)):
+        images = generate(drawing["generator"], latents, device)
+        rebuilt = rebuild(rebuilding["generator"], rebuilding["encoder"], heldout, judge, device)
         figures[name] = {
             "distance of latents drawn": judged_distance(images, real, judge, device),
             "PSNR, dB": rebuilt.psnr,
             "class kept": rebuilt.kept,
-            "mean of codes": abs(rebuilt.codes.mean(0)).mean(),
-            "their spread": rebuilt.codes.std(0).mean(),
+            "mean of a number of a code, without its sign": abs(rebuilt.codes.mean(0)).mean(),
+            "its standard deviation": rebuilt.codes.std(0).mean(),
         }
-        drawn[name], pictures[f"rebuilt, {name}"] = images[: 3 * SHOWN], rebuilt.images[:SHOWN]
+        drawn[name], pictures[f"rebuilt, {name}"] = images[:SHOWN], rebuilt.images[:SHOWN]
         if name == "aae":
-            nearest = nearest_neighbours(rebuilt.codes[:SHOWN], encode(networks["encoder"], known.images, device), 1)[0]
+            nearest = nearest_neighbours(rebuilt.codes[:SHOWN], encode(own["encoder"], known.images, device), 1)[0]
             pictures["nearest code"] = known.images[nearest[:, 0]]
     table = pd.DataFrame(figures).T.rename_axis("model").reset_index()
     return Findings(

@@ -31,7 +31,7 @@ TEAMS = {"d": ["pair_discriminator"], "g": ["generator", "encoder"]}
 AVERAGED = ["generator", "encoder"]
 DIMS = gan.DIMS
 HIDES_LABELS = False
-KNOWN, PROBED, SHOWN = 10_000, 2000, 10
+KNOWN, PROBED, SHOWN = 10_000, 2000, 12
 """Training images and samples that are neighbours, held-out images that are measured, at most, and shown."""
 SOURCE = "Donahue 2016, arXiv:1605.09782"
 

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -28,8 +28,15 @@ JUDGED_IMAGES = 5000
 Images = NDArray[np.uint8]
 
 
-def train_baseline(subject: Subject, params: Params, changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Train the game's networks with changes of its own section; return the moving averages of the best evaluation.
+class Baseline(NamedTuple):
+    """Moving averages by name, in evaluation mode."""
+
+    best: dict[str, Any]
+    last: dict[str, Any]
+
+
+def train_baseline(subject: Subject, params: Params, changes: Mapping[str, Any]) -> Baseline:
+    """Train the game's networks with changes of its own section; return those of the best evaluation and of the end.
 
     Evaluations are as frequent as the training's, and the best is chosen as there: by the distance in the judge's
     features of images generated to held-out ones.
@@ -58,7 +65,7 @@ def train_baseline(subject: Subject, params: Params, changes: Mapping[str, Any])
 
     rehearse(players, params, take_step)
     evaluate()
-    return best[0][1]
+    return Baseline(best[0][1], dict(players.averages))
 
 
 def real_gaussian(subject: Subject) -> Gaussian:
