@@ -14,8 +14,8 @@ EDGE = 2.0**-24
 """Share of a uniform latent's range that is nearest its end; float32 tells no smaller one from none."""
 
 
-LENGTH = 2.0
-"""Of the vector of a category: as long as four numbers of noise. At 1, next to so much noise, G hardly hears it."""
+LENGTH = 10**0.5
+"""Of the vector of a category: ten numbers of noise are as long. At 1, next to so much noise, G hardly hears it."""
 
 
 class Parts(NamedTuple):

@@ -4,6 +4,7 @@ Q sits on D's trunk and both are trained on fakes, whose codes are known. G is m
 how sure it is bounds the mutual information of codes and images from below, equations 5 and 6.
 """
 
+import copy
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 from torch.nn.functional import cross_entropy
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from ganlib.core.images import to_unit_range
 from ganlib.core.packed import Split
@@ -219,7 +221,8 @@ def probe(subject: Subject, params: Params, random: torch.Generator) -> Findings
     heldout, known = some(subject.heldout, PROBED, random), some(subject.train, PROBED, random)
     assert heldout.labels is not None
     centres = fit_bins(flat(known.images), params.games.infogan.categories, np.random.default_rng(params.seed))
-    kinds = read(subject.networks, heldout.images, params, device), bin_of(flat(heldout.images), centres)
+    reading = used_to(subject.networks, known.images, device)
+    kinds = read(reading, heldout.images, params, device), bin_of(flat(heldout.images), centres)
     errors = [matched_error(counts_of(kind, heldout.labels)) for kind in kinds]
     information, without = map(mutual_information, tables)
     claims = [
@@ -236,6 +239,24 @@ def table_of(generator: Generator, judge: Judge, random: torch.Generator, device
     latents, images = sampled(generator, SAMPLES, random, device)
     categories = split_latents(latents, generator.latents)[1].argmax(1).numpy()
     return counts_of(categories, judge_images(judge, images, device).classes)
+
+
+@torch.no_grad()
+def used_to(networks: Mapping[str, Any], images: Images, device: torch.device) -> dict[str, Any]:
+    """Return copies of D and Q whose batch norms know the statistics of (N, C, H, W) uint8 images alone.
+
+    In training, each batch is normalised by its own: those that they have kept are of fakes and real images together.
+    """
+    copies = {name: copy.deepcopy(networks[name]) for name in ("discriminator", "reader")}
+    norms = [part for network in copies.values() for part in network.modules() if isinstance(part, _BatchNorm)]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.train().momentum = None  # the mean over all batches, each of as much weight
+    for batch in batches(images, BATCH_SIZE, device):
+        copies["reader"](copies["discriminator"].features(to_unit_range(batch), None))
+    for norm in norms:
+        norm.eval()
+    return copies
 
 
 @torch.inference_mode()
