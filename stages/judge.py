@@ -5,11 +5,13 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
+from numpy.typing import NDArray
 
 from ganlib.core.console import progress, run
 from ganlib.core.files import whole_folder, write_table
 from ganlib.core.memory import keep_freed_memory
-from ganlib.core.packed import read_meta, read_split, rows_of
+from ganlib.core.order import chosen_by_content
+from ganlib.core.packed import Split, read_meta, read_split, rows_of
 from ganlib.core.params import load_params
 from ganlib.core.seeding import pin_arithmetic, resolve_device, seeded_weights
 from ganlib.core.weights import save_network
@@ -35,8 +37,9 @@ def main(
     names, settings = judged_classes(meta["class_names"]), params.evaluate
     extractor = watching_extractor(settings.extractor, train.images.shape[1:])
     lite0 = open_eyes("lite0", None) if extractor == "lite0" else None
-    labelled = names != ROTATIONS
-    labels = np.array(train.labels) if labelled else None
+    labelled, splits = names != ROTATIONS, {"train": train, "heldout": heldout}
+    rows = {name: chosen_by_content(split.images, settings.reference_images) for name, split in splits.items()}
+    labels = {name: labels_of(split, rows[name]) if labelled else None for name, split in splits.items()}
     config: dict[str, Any] = {
         "image_size": meta["image_size"],
         "channels": meta["channels"],
@@ -50,16 +53,12 @@ def main(
             bar.set_postfix(row, refresh=False)
             bar.update()
 
-        train_judge(
-            judge, train.images, labels, epochs=settings.judge_epochs, seed=params.seed, device=device, report=show
-        )
-    splits = {"train": train.images, "heldout": heldout.images}
-    seen = {name: look(images, settings.reference_images, judge, lite0, device) for name, images in splits.items()}
-    rows, classes = seen["heldout"].rows, seen["heldout"].classes
-    if heldout.labels is not None and labelled:
-        asked, judged = heldout.labels[rows], classes
-    else:
-        asked, judged = judge_rotations(judge, rows_of(heldout.images, rows), device)
+        given = {"epochs": settings.judge_epochs, "seed": params.seed, "device": device, "report": show}
+        train_judge(judge, rows_of(train.images, rows["train"]), labels["train"], **given)
+    seen = {name: look(split.images, rows[name], judge, lite0, device) for name, split in splits.items()}
+    asked, judged = labels["heldout"], seen["heldout"].classes
+    if asked is None:
+        asked, judged = judge_rotations(judge, rows_of(heldout.images, rows["heldout"]), device)
     eyes = eyes_of(extractor, judge_fitness(asked, judged), labelled, settings.min_judge_accuracy)
     with whole_folder(out) as folder:
         save_network(folder, "judge", judge, config)
@@ -67,6 +66,10 @@ def main(
         for name, split in seen.items():
             save_seen(folder, name, split)
         write_table(folder / "confusion.csv", asked_and_judged(asked, judged, judge))
+
+
+def labels_of(split: Split, rows: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    return None if split.labels is None else split.labels[rows]
 
 
 if __name__ == "__main__":

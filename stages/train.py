@@ -9,7 +9,7 @@ import torch
 import typer
 
 from ganlib.core.console import run
-from ganlib.core.distributed import check_alike, from_first, rank
+from ganlib.core.distributed import check_alike, rank
 from ganlib.core.errors import StoppedError
 from ganlib.core.files import sha256_of, whole_folder
 from ganlib.core.launch import joined, launch, must_launch
@@ -32,7 +32,7 @@ from ganlib.training.inputs import Inputs, load_inputs, load_start
 from ganlib.training.loop import train
 from ganlib.training.publish import ONLY_FINAL
 from ganlib.training.results import save_results
-from ganlib.training.resume import resumable_state, stop_asked
+from ganlib.training.resume import latest_state, stop_asked
 from ganlib.training.state import Training, start_training
 from ganlib.training.watch import build_watch
 
@@ -87,7 +87,7 @@ def main(
             stack.enter_context(checkpoint_folder(folder))
             describe_run(folder, params, inputs.configs)
         reporter = stack.enter_context(Reporter(folder, params.steps, watch))
-        if state := from_first(lambda: resumable_state(folder, game, params, device, reporter.say)):
+        if state := latest_state(folder, game, params, device, reporter.say):
             training.restore(state)
         reporter.start(training)
         try:

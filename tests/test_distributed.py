@@ -1,10 +1,13 @@
 """One training over two processes on this machine, against one process with the same batches."""
 
 import os
+import re
+import shlex
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -23,7 +26,7 @@ from ganlib.networks.sync_norm import synchronise
 from ganlib.training.game import Draws, Players, build_networks, build_players, game_of
 from ganlib.training.loop import own_part
 from tests.conftest import ROOT, edit_params
-from tests.test_resume import TRAIN, finish, hashes, prepared, start, template, wait_for_checkpoint  # noqa: F401
+from tests.test_resume import TRAIN, change, finish, hashes, prepared, start, template, wait_for_checkpoint  # noqa: F401
 from tests.test_training import CPU, settings
 
 pytestmark = pytest.mark.slow
@@ -148,10 +151,14 @@ def ranks_of(launcher: "subprocess.Popen[str]") -> list[int]:
     return [int(number) for number in found]
 
 
+def errors_of(said: str) -> list[str]:
+    return [line for line in said.splitlines() if line.startswith("error: ")]
+
+
 @pytest.mark.proof
-def test_a_killed_process_ends_the_others_and_the_same_command_goes_on(prepared: Path):  # noqa: F811
-    params = prepared / "params.yaml"
-    params.write_text(edit_params(params.read_text(), {"train.distributed": "2", "steps": "60"}))
+@pytest.mark.parametrize("count", [2, 3])  # three add in an order of their own: DistributedDataParallel changes it
+def test_a_killed_process_ends_the_others_and_the_same_command_goes_on(prepared: Path, count: int):  # noqa: F811
+    change(prepared, train__distributed=str(count), batch_size="18", steps="60")
     shutil.rmtree(prepared / "whole")
     finish(prepared, "whole", "others")
     launcher = start(prepared, "resumed")
@@ -160,7 +167,7 @@ def test_a_killed_process_ends_the_others_and_the_same_command_goes_on(prepared:
     began = time.monotonic()
     said = launcher.communicate(timeout=60)[1]
     assert launcher.returncode != 0 and time.monotonic() - began < 45
-    errors = [line for line in said.splitlines() if line.startswith("error: ")]
+    errors = errors_of(said)
     assert len(errors) == 1 and "goes on from its last checkpoint" in errors[0] and "Traceback" not in said
     assert "resumed at step" in finish(prepared, "resumed")
     assert hashes(prepared / "whole") == hashes(prepared / "resumed")
@@ -189,3 +196,32 @@ def test_a_process_with_other_params_is_refused(prepared: Path):  # noqa: F811
     assert [process.returncode for process in processes] == [1, 1]
     message = "error: processes 1 have other code, data or params than process 0: bring all to one commit"
     assert said[0].splitlines() == [message]
+
+
+def torchrun(folder: Path, number: int, *within: str, **options: Any) -> "subprocess.Popen[str]":
+    """Start the command of docs/cluster.md with one process, as machine `number`, by the command `within`."""
+    page = (ROOT / "docs/cluster.md").read_text(encoding="utf-8").replace("\\\n", "")
+    (line,) = re.findall(r"^torchrun .*$", page, re.MULTILINE)
+    given = {"node-rank": number, "nproc-per-node": 1} | {key.replace("_", "-"): options[key] for key in options}
+    for key, value in given.items():
+        line, found = re.subn(rf"--{key}=\S+", f"--{key}={value}", line)
+        assert found == 1, key
+    command = [*within, sys.executable, str(Path(sys.executable).parent / "torchrun"), *shlex.split(line)[1:]]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def test_two_machines_give_the_bytes_of_two_processes_and_a_first_one_that_moved_finds_the_checkpoints(
+    prepared: Path,  # noqa: F811
+):
+    change(prepared, train__distributed="2", steps="40")
+    folders = [shutil.copytree(prepared, prepared.parent / name) for name in ("node9", "node10")]
+    shutil.rmtree(prepared / "whole")
+    finish(prepared, "whole", "others")
+    for machines, found in ((folders, "it starts at step 0"), (folders[::-1], "of process 1's machine")):
+        at: Any = {"master_addr": "127.0.0.1", "master_port": free_port()}
+        processes = [torchrun(folder, number, **at) for number, folder in enumerate(machines)]
+        said = [process.communicate()[1] for process in processes]
+        assert [process.returncode for process in processes] == [0, 0], "\n".join(said)
+        assert found in said[0] and ("resumed at step 40" in said[0]) == (machines[0] is folders[1])
+        assert hashes(machines[0] / "data/training") == hashes(prepared / "whole")

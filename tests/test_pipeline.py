@@ -32,6 +32,19 @@ def test_two_clones_agree_byte_for_byte(reproduced: Path, tmp_path: Path):
     assert run(["git", "status", "--porcelain"], tmp_path / "twin").stdout == ""
 
 
+@pytest.mark.proof
+@pytest.mark.parametrize("game", ["semi"])
+def test_two_clones_agree_on_every_game(reproduced: Path, tmp_path: Path, game: str):
+    locks = []
+    for name in ("one", "two"):
+        folder = tmp_path / name
+        run(["git", "clone", "-q", str(reproduced), str(folder)], tmp_path)
+        (folder / "params.yaml").write_text(edit_params((folder / "params.yaml").read_text(), {"game": game}))
+        run(["dvc", "repro"], folder)
+        locks.append((folder / "dvc.lock").read_text())
+    assert locks[0] == locks[1] != (reproduced / "dvc.lock").read_text()
+
+
 def test_an_experiment_trains_again_but_prepares_and_judges_not(reproduced: Path):
     result = run(["dvc", "exp", "run", "-n", "slow", "-S", "lr=1e-5"], reproduced)
     for stage in ("prepare", "judge", "reference"):

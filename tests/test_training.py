@@ -445,7 +445,7 @@ def watch_of(images: torch.Tensor, params: Params, labels: torch.Tensor | None =
         real=dict.fromkeys(SPLITS, images.numpy()),
         extractor=Extractor(judge, None, "domain_", {}),
         eyes=Eyes("judge", "rotations", 1.0, True, "", False),
-        seen=dict.fromkeys(SPLITS, look(images.numpy(), len(images), judge, None, CPU)),
+        seen=dict.fromkeys(SPLITS, look(images.numpy(), np.arange(len(images)), judge, None, CPU)),
         configs=configs,
         digests=[],
     )

@@ -88,8 +88,9 @@ class _Lines:
 
 
 def _let_the_first_speak() -> None:
-    # Of processes that train together and fail alike, the first one's message ends the others before they repeat it.
-    if os.environ.get("RANK", "0") != "0":
+    # Of processes that train together and fail alike, the first one's message, on each machine, ends the others there
+    # before they repeat it.
+    if os.environ.get("LOCAL_RANK", "0") != "0":
         time.sleep(10)
 
 

@@ -1,8 +1,9 @@
 """Work that several processes share (PyTorch Distributed): each does its part, and all stay bit for bit alike.
 
 Every process of a training draws the whole batch from the same random streams and takes its own part of it. Gradients
-are averaged here and not by DistributedDataParallel, which knows neither penalties that differentiate twice nor a
-discriminator that is frozen in the generator's step.
+are averaged here, always in one order. DistributedDataParallel gives equal ones, also under R1 or with a frozen
+discriminator, but adds them in another from its second step on: of three processes, a resumed run then differs in bits.
+Under find_unused_parameters it does not, but all games would have to call their networks through its wrappers.
 """
 
 from collections.abc import Callable, Iterable
@@ -30,10 +31,8 @@ def rank() -> int:
 
 def check_alike(key: str) -> None:
     """Raise UserError unless all processes run the same code on the same data with the same params."""
-    keys: list[Any] = [None] * processes()
-    if processes() > 1:
-        distributed.all_gather_object(keys, key)
-    unlike = [str(number) for number, other in enumerate(keys) if other not in (None, keys[0])]
+    keys = gathered(key)
+    unlike = [str(number) for number, other in enumerate(keys) if other != keys[0]]
     if unlike:
         raise UserError(
             f"processes {', '.join(unlike)} have other code, data or params than process 0: bring all to one commit"
@@ -69,18 +68,22 @@ def averaged(values: torch.Tensor) -> torch.Tensor:
     return values / processes()
 
 
+def gathered(own: Value) -> list[Value]:
+    """Return what all processes have, by their numbers."""
+    values: list[Any] = [own] * processes()
+    if processes() > 1:
+        distributed.all_gather_object(values, own)
+    return values
+
+
 def together(own: NDArray[Any]) -> NDArray[Any]:
     """Return the arrays of all processes, one behind the other."""
-    if processes() == 1:
-        return own
-    arrays: list[Any] = [None] * processes()
-    distributed.all_gather_object(arrays, own)
-    return np.concatenate(arrays)
+    return np.concatenate(gathered(own)) if processes() > 1 else own
 
 
-def from_first(make: Callable[[], Value]) -> Value:
-    """Return to all processes what the first one makes."""
-    values: list[Any] = [make() if rank() == 0 else None]
+def from_process(number: int, make: Callable[[], Value]) -> Value:
+    """Return to all processes what one of them makes."""
+    values: list[Any] = [make() if rank() == number else None]
     if processes() > 1:
-        distributed.broadcast_object_list(values)
+        distributed.broadcast_object_list(values, number)
     return values[0]

@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import socket
 import sys
 import time
 import uuid
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
+import psutil
 import torch
 from torch import distributed
 from torch.distributed.elastic.multiprocessing.api import SignalException
@@ -20,6 +22,8 @@ from ganlib.core.errors import UserError
 
 TIMEOUT = timedelta(minutes=10)
 """How long a process waits for the others before it gives them up."""
+SILENCE = 60
+"""Seconds after which a machine that answers nothing any more, not even the other's system, is taken for dead."""
 PATIENCE = 5
 """Seconds that a process whose peers are gone gives the launcher to say which, and to end it."""
 AGAIN = "give the same command again; a training goes on from its last checkpoint"
@@ -75,6 +79,7 @@ def joined(count: int, device: torch.device) -> Iterator[torch.device]:
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=TIMEOUT)
+    probe_connections()
     try:
         yield device
     except RuntimeError as error:
@@ -84,3 +89,14 @@ def joined(count: int, device: torch.device) -> Iterator[torch.device]:
         raise UserError(f"another process has ended: {AGAIN}") from None
     finally:
         distributed.destroy_process_group()
+
+
+def probe_connections() -> None:
+    """Let this process's connections fail soon when a machine has vanished: gloo would wait for as long as it may."""
+    options = {"TCP_KEEPIDLE": SILENCE // 4, "TCP_KEEPINTVL": SILENCE // 4, "TCP_USER_TIMEOUT": SILENCE * 1000}
+    for found in psutil.Process().net_connections("tcp"):
+        with socket.fromfd(found.fd, found.family, found.type) as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for name, value in options.items():
+                if hasattr(socket, name):  # not on every system
+                    connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

@@ -92,12 +92,14 @@ def rows_of(images: NDArray[np.uint8], rows: NDArray[np.int64]) -> AnyImages:
     return images if len(rows) == len(images) else Rows(images, rows)
 
 
-def gather(images: NDArray[np.uint8], picked: torch.Tensor) -> torch.Tensor:
+def gather(images: AnyImages, picked: torch.Tensor) -> torch.Tensor:
     """Copy the picked images (n,) of a split into a tensor (n, C, H, W) uint8, as they lie on disk: channels last.
 
     They are read in the order in which they lie.
     """
     rows = picked.numpy()
+    if isinstance(images, Rows):
+        images, rows = images.images, images.rows[rows]
     order = rows.argsort()
     found = np.empty((len(rows), *images.shape[2:], images.shape[1]), np.uint8)  # (n, H, W, C)
     found[order] = images.transpose(0, 2, 3, 1)[rows[order]]

@@ -284,7 +284,10 @@ class EvaluateParams(Section):
     dinov2_weights: PathText
     """File with the weights of DINOv2, as Meta or timm publish them; `dinov2` needs one."""
     reference_images: ImageCount
-    """Most real images of each split that are measured with, chosen by content: distances take the square of them."""
+    """Most real images of each split to train the judge on and to measure with: distances take the square of them.
+
+    They are chosen by content, so that one more image displaces one at most.
+    """
     judge_epochs: Annotated[Int, Field(ge=1, le=1000)]
     """Epochs that the judge (the classifier that supplies the features) is trained for."""
     min_judge_accuracy: Annotated[Float, Field(ge=0, le=1)]

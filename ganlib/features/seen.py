@@ -8,7 +8,6 @@ import torch
 from numpy.typing import NDArray
 
 from ganlib.core.errors import UserError
-from ganlib.core.order import chosen_by_content
 from ganlib.core.packed import AnyImages, rows_of
 from ganlib.features.eyes import Extractor
 from ganlib.features.judge import Judge
@@ -37,9 +36,10 @@ class Seen(NamedTuple):
         return Labelled(features=extractor.features(images, device), classes=self.classes)
 
 
-def look(images: NDArray[np.uint8], most: int, judge: Judge, lite0: Extractor | None, device: torch.device) -> Seen:
-    """Look at `most` images of a split (N, C, H, W) at most, with the judge and lite0 if it is given."""
-    rows = chosen_by_content(images, most)
+def look(
+    images: NDArray[np.uint8], rows: NDArray[np.int64], judge: Judge, lite0: Extractor | None, device: torch.device
+) -> Seen:
+    """Look at rows (n,) of the images (N, C, H, W) of a split, with the judge and lite0 if it is given."""
     chosen = rows_of(images, rows)
     judged = judge_images(judge, chosen, device)
     features = lite0.features(chosen, device).astype(np.float32) if lite0 and lite0.features else None

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch.nn.functional import cross_entropy
 
 from ganlib.core.images import to_unit_range
-from ganlib.core.packed import gather
+from ganlib.core.packed import AnyImages, gather
 from ganlib.core.seeding import random_generator
 from ganlib.features.judge import ROTATIONS, Judge, turned
 from ganlib.functional.augmentation import draw_shifts, translate
@@ -21,7 +21,7 @@ TRANSLATION = 0.06
 
 def train_judge(
     judge: Judge,
-    images: NDArray[np.uint8],
+    images: AnyImages,
     labels: NDArray[np.int64] | None,
     *,
     epochs: int,
@@ -59,7 +59,7 @@ def train_judge(
 
 
 def batch_of(
-    images: NDArray[np.uint8], labels: NDArray[np.int64] | None, picked: torch.Tensor
+    images: AnyImages, labels: NDArray[np.int64] | None, picked: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the picked (n,) images (n, C, H, W) and what is to be told of them, (n,).
 

@@ -14,7 +14,8 @@ class GraphedStep:
 
     A kind of step, with or without R1, is taken plainly the first time, which makes the optimisers' state and the
     libraries' work space; it is captured the second time and from then on replayed. The optimisers must be capturable.
-    A result is overwritten by the next step of its kind.
+    A result is overwritten by the next step of its kind. Of several processes, each on its GPU, all capture at the same
+    step, since kinds come in one order, and the graph holds NCCL's sums over them too: gradients and batch norms'.
     """
 
     def __init__(self, game: Game, players: Players, device: torch.device):

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ganlib.core.distributed import averaged, part, processes
+from ganlib.core.distributed import averaged, part
 from ganlib.core.errors import UserError
 from ganlib.core.schema import Params
 from ganlib.functional.averages import decay_for, update_ema
@@ -94,9 +94,8 @@ def train(
 
 
 def stepper(game: Game, players: Players, device: torch.device) -> Callable[[Sequence[Any], Any], Any]:
-    """Return what takes a step: a single GPU repeats it as a graph."""
-    graphed = device.type == "cuda" and processes() == 1
-    return GraphedStep(game, players, device) if graphed else partial(game.step, players)
+    """Return what takes a step: a GPU repeats it as a graph."""
+    return GraphedStep(game, players, device) if device.type == "cuda" else partial(game.step, players)
 
 
 def own_part(batch: Any, dims: Mapping[str, int]) -> Any:

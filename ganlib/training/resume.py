@@ -8,10 +8,31 @@ from typing import Any
 
 import torch
 
+from ganlib.core.distributed import from_process, gathered, processes
 from ganlib.core.schema import Params
-from ganlib.training.checkpoint import load_checkpoints
+from ganlib.training.checkpoint import checkpoints_in, load_checkpoints, step_of
 from ganlib.training.game import Game
 from ganlib.training.schedule import first_other_step
+
+
+def latest_state(
+    folder: Path, game: Game, params: Params, device: torch.device, warn: Callable[[str], None]
+) -> dict[str, Any] | None:
+    """Return to all processes what `resumable_state` finds on the machine that has the latest checkpoint.
+
+    It need not be the first process's: that one may have moved to another machine, and `folder` not be shared.
+    """
+    usable = [step_of(path) for path in checkpoints_in(folder) if step_of(path) <= params.steps]
+    latest = gathered(max(usable, default=0))
+    holder, told = latest.index(max(latest)), list[str]()
+    state, told = from_process(holder, lambda: (resumable_state(folder, game, params, device, told.append), told))
+    for line in told:
+        warn(line)
+    if holder and state:
+        warn(f"the checkpoints are in {folder} of process {holder}'s machine, later ones in that of process 0's")
+    if processes() > 1 and not state:
+        warn(f"no checkpoint of this training in {folder} of any machine: it starts at step 0")
+    return state
 
 
 def resumable_state(
