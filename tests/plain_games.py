@@ -78,6 +78,19 @@ def trunk(discriminator: Any, images: Tensor) -> Tensor:
     return discriminator.downsample(images).movedim(1, 3).flatten(1)
 
 
+class Deep(nn.Module):
+    """A discriminator with a hidden layer between its trunk and its verdict."""
+
+    def __init__(self, units: int):
+        super().__init__()
+        self.trunk, hidden = plain_discriminator(), [nn.Linear(128, units), nn.BatchNorm1d(units), nn.LeakyReLU(0.2)]
+        self.hidden, self.to_logit = nn.Sequential(*hidden).double(), nn.Linear(units, 1).double()
+        del self.trunk.to_logit
+
+    def features(self, images: Tensor) -> Tensor:
+        return self.hidden(trunk(self.trunk, images))
+
+
 def dense(inputs: int, units: int, outputs: int, layers: int, norm: bool) -> nn.Sequential:
     """Return hidden layers with leaky rectifiers, and a linear one."""
     hidden = [

@@ -11,6 +11,7 @@ from ganlib.functional.losses import LOSSES
 from ganlib.games import bigan
 from tests import plain_gan
 from tests.plain_games import (
+    Deep,
     adam_of,
     assert_alike,
     dense,
@@ -22,8 +23,19 @@ from tests.plain_games import (
     take_steps,
     trunk,
 )
-from tests.test_aae import Encoder
 from tests.test_oracle import in_double  # noqa: F401
+
+
+class DeepEncoder(nn.Module):
+    """A discriminator's trunk, a hidden layer, and a linear one."""
+
+    def __init__(self, latent_dim: int):
+        super().__init__()
+        self.trunk, self.to_latents = Deep(64), nn.Linear(64, latent_dim).double()
+        del self.trunk.to_logit
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.to_latents(self.trunk.features(images))
 
 
 class Pairs(nn.Module):
@@ -45,7 +57,7 @@ class Pairs(nn.Module):
 def test_a_step_is_that_of_plain_pytorch(changes: dict[str, Any]):
     params = params_of(**changes)
     players = players_of(bigan, params)
-    plain = {"generator": plain_generator(4), "encoder": Encoder(4), "pair_discriminator": Pairs(4)}
+    plain = {"generator": plain_generator(4), "encoder": DeepEncoder(4), "pair_discriminator": Pairs(4)}
     for name, network in plain.items():
         network.load_state_dict(players.networks[name].state_dict())
     batches, rows = take_steps(bigan, players, params)

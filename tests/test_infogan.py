@@ -20,33 +20,19 @@ from ganlib.networks.mlp import dense_layers
 from tests import plain_gan
 from tests.plain_games import (
     META,
+    Deep,
     adam_of,
     assert_alike,
     dense,
     descend,
     params_of,
-    plain_discriminator,
     plain_generator,
     players_of,
     take_steps,
-    trunk,
 )
 from tests.test_oracle import in_double  # noqa: F401
 
 CODES = {"categories": 3, "continuous": 2}
-
-
-class Deep(nn.Module):
-    """A discriminator with a hidden layer between its trunk and its verdict."""
-
-    def __init__(self):
-        super().__init__()
-        self.trunk, hidden = plain_discriminator(), [nn.Linear(128, 512), nn.BatchNorm1d(512), nn.LeakyReLU(0.2)]
-        self.hidden, self.to_logit = nn.Sequential(*hidden).double(), nn.Linear(512, 1).double()
-        del self.trunk.to_logit
-
-    def features(self, images: torch.Tensor) -> torch.Tensor:
-        return self.hidden(trunk(self.trunk, images))
 
 
 @pytest.mark.usefixtures("in_double")
@@ -56,7 +42,7 @@ def test_a_step_is_that_of_plain_pytorch(changes: dict[str, float]):
     players = players_of(infogan, params)
     plain = {
         "generator": plain_generator(4 + 3 + 2),
-        "discriminator": Deep(),
+        "discriminator": Deep(512),
         "reader": dense(512, 128, 5, 1, norm=True),
     }
     for name, network in plain.items():

@@ -50,7 +50,8 @@ class Result(NamedTuple):
 def configs(params: Params, meta: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     found = network_configs(params.model, meta)
     trunk = found.pop("discriminator") | {"latent_dim": params.model.latent_dim}
-    return found | {"encoder": trunk, "pair_discriminator": trunk | {"units": params.model.width * HIDDEN}}
+    units = params.model.width * HIDDEN
+    return found | {"encoder": trunk | {"hidden": units}, "pair_discriminator": trunk | {"units": units}}
 
 
 def shown(data: dict[str, Any], params: Params) -> dict[str, Any]:
