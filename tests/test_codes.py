@@ -22,7 +22,7 @@ def test_agreement_is_that_of_scikit_learn_and_of_all_matchings(kinds: tuple[int
     random = np.random.default_rng(0)
     rows = random.integers(kinds[0], size=300)
     columns = np.where(random.random(300) < 0.6, rows % kinds[1], random.integers(kinds[1], size=300))
-    table = counts_of(rows, columns)
+    table = counts_of(rows, columns, kinds)
     assert table.shape == kinds and table[1, 0] == ((rows == 1) & (columns == 0)).sum()
     assert mutual_information(table) == pytest.approx(normalized_mutual_info_score(rows, columns))
     larger = table if kinds[0] <= kinds[1] else table.T
