@@ -214,8 +214,8 @@ def probe(subject: Subject, params: Params, random: torch.Generator) -> Findings
     pictures = {"categories": sweep_categories(generator, random, device)}
     if params.games.infogan.continuous:
         pictures["numbers"] = sweep_numbers(generator, random, device)
-    if subject.heldout.labels is None:
-        return Findings(absent="the images have no labels that codes could agree with", pictures=pictures)
+    if subject.heldout.labels is None or len(subject.class_names) < 2:
+        return Findings(absent="the images have no classes that codes could agree with", pictures=pictures)
     plain = train_baseline(subject, params, {"weight": 0.0}).best["generator"]
     tables = [table_of(network, judge, random, device) for network in (generator, plain)]
     heldout, known = some(subject.heldout, PROBED, random), some(subject.train, PROBED, random)
