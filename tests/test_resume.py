@@ -34,11 +34,10 @@ TRAIN = [sys.executable, "-m", "stages.train", "data/prepared", "data/judge", "-
 UNLABELLED = {"loss.real_label_low": "1", "loss.real_label_high": "1"}
 VARIANTS = [
     {},
-    {"model.conditional": "auxiliary", "model.architecture": "resnet", "loss.auxiliary": "0.5"},
     {"game": "semi"},
-    {"game": "infogan"},
 ]
 MORE_VARIANTS = [
+    {"model.conditional": "auxiliary", "model.architecture": "resnet", "loss.auxiliary": "0.5"},
     {"loss.name": "minimax", "train.instance_noise": "0.1", "loss.label_flip": "0.1", "train.d_steps": "2"},
     {"loss.name": "least_squares", "model.architecture": "mlp", "loss.real_label_high": "1"},
     {"loss.name": "hinge", "model.spectral_norm": "true"} | UNLABELLED,
@@ -48,6 +47,7 @@ MORE_VARIANTS = [
     {"model.conditional": "concat"},
     {"game": "semi", "games.semi.feature_matching": "true", "train.d_steps": "2", "train.g_steps": "2"},
     {"game": "aae"},
+    {"game": "infogan"},
     {"game": "bigan"},
 ]
 
