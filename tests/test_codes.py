@@ -13,7 +13,7 @@ from ganlib.core.packed import Split
 from ganlib.features.judge import Judge
 from ganlib.metrics.agreement import counts_of, matched_error, mutual_information
 from ganlib.metrics.likeness import mean_psnr
-from ganlib.training.codes import class_kept, encode, neighbours_accuracy, some
+from ganlib.training.codes import class_kept, encode, flat, neighbours_accuracy, some
 from tests.test_training import CPU
 
 
@@ -22,7 +22,7 @@ def test_agreement_is_that_of_scikit_learn_and_of_all_matchings(kinds: tuple[int
     random = np.random.default_rng(0)
     rows = random.integers(kinds[0], size=300)
     columns = np.where(random.random(300) < 0.6, rows % kinds[1], random.integers(kinds[1], size=300))
-    table = counts_of(rows, columns)
+    table = counts_of(rows, columns, kinds)
     assert table.shape == kinds and table[1, 0] == ((rows == 1) & (columns == 0)).sum()
     assert mutual_information(table) == pytest.approx(normalized_mutual_info_score(rows, columns))
     larger = table if kinds[0] <= kinds[1] else table.T
@@ -62,6 +62,13 @@ def test_codes_are_in_the_order_of_the_images_and_a_class_is_kept_by_what_the_ju
     real = Split(images[:4].astype(np.uint8), np.array([0, 1, 1, 1]))
     assert class_kept(real.images, real, judge, CPU) == 0.75
     assert class_kept(real.images, real._replace(labels=None), judge, CPU) == 1
+
+
+def test_pixels_are_flat_and_large_images_are_shrunk_by_their_means():
+    images = np.random.default_rng(0).integers(256, size=(130, 2, 64, 64), dtype=np.uint8)
+    blocks = images.reshape(130, 2, 32, 2, 32, 2).mean((3, 5)).reshape(130, -1)
+    np.testing.assert_allclose(flat(images), blocks / 255)
+    np.testing.assert_array_equal(flat(images[:, :, :28, :28]), images[:, :, :28, :28].reshape(130, -1) / 255)
 
 
 def test_some_images_come_with_their_labels():

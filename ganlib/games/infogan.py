@@ -214,8 +214,8 @@ def probe(subject: Subject, params: Params, random: torch.Generator) -> Findings
     pictures = {"categories": sweep_categories(generator, random, device)}
     if params.games.infogan.continuous:
         pictures["numbers"] = sweep_numbers(generator, random, device)
-    if subject.heldout.labels is None:
-        return Findings(absent="the images have no labels that codes could agree with", pictures=pictures)
+    if subject.heldout.labels is None or len(subject.class_names) < 2:
+        return Findings(absent="the images have no classes that codes could agree with", pictures=pictures)
     plain = train_baseline(subject, params, {"weight": 0.0}).best["generator"]
     tables = [table_of(network, judge, random, device) for network in (generator, plain)]
     heldout, known = some(subject.heldout, PROBED, random), some(subject.train, PROBED, random)
@@ -223,13 +223,16 @@ def probe(subject: Subject, params: Params, random: torch.Generator) -> Findings
     centres = fit_bins(flat(known.images), params.games.infogan.categories, np.random.default_rng(params.seed))
     reading = used_to(subject.networks, known.images, device)
     kinds = read(reading, heldout.images, params, device), bin_of(flat(heldout.images), centres)
-    errors = [matched_error(counts_of(kind, heldout.labels)) for kind in kinds]
+    shape = params.games.infogan.categories, len(subject.class_names)
+    errors = [matched_error(counts_of(kind, heldout.labels, shape)) for kind in kinds]
     information, without = map(mutual_information, tables)
     claims = [
-        Claim("NMI of category and judged class", information, "without its weight", without, "higher", SOURCE),
+        Claim(
+            "NMI of category and judged class", information, "the same game with weight 0", without, "higher", SOURCE
+        ),
         Claim("Q's error on held-out images", errors[0], "k-means of pixels", errors[1], "lower", SOURCE),
     ]
-    counts = pd.DataFrame(tables[0], columns=judge.class_names[: tables[0].shape[1]])
+    counts = pd.DataFrame(tables[0], columns=judge.class_names)
     counts.insert(0, "category", [str(category) for category in range(len(counts))])
     return Findings(claims=claims, pictures=pictures, tables={"categories_and_judged_classes": counts})
 
@@ -238,7 +241,8 @@ def table_of(generator: Generator, judge: Judge, random: torch.Generator, device
     """Return how many fakes of each category the judge takes for each class, (categories, classes)."""
     latents, images = sampled(generator, SAMPLES, random, device)
     categories = split_latents(latents, generator.latents)[1].argmax(1).numpy()
-    return counts_of(categories, judge_images(judge, images, device).classes)
+    shape = parts_of(generator.latents).categories, len(judge.class_names)
+    return counts_of(categories, judge_images(judge, images, device).classes, shape)
 
 
 @torch.no_grad()

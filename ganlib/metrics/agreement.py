@@ -9,9 +9,9 @@ Kinds = NDArray[np.int64]
 """(N,), from 0."""
 
 
-def counts_of(rows: Kinds, columns: Kinds) -> NDArray[np.int64]:
-    """Return how many images each pair of kinds has, (kinds of rows, kinds of columns)."""
-    table = np.zeros((rows.max() + 1, columns.max() + 1), np.int64)
+def counts_of(rows: Kinds, columns: Kinds, kinds: tuple[int, int]) -> NDArray[np.int64]:
+    """Return how many images each pair of kinds has, an array of the shape `kinds`."""
+    table = np.zeros(kinds, np.int64)
     np.add.at(table, (rows, columns), 1)
     return table
 
