@@ -20,7 +20,7 @@ from ganlib.evaluation.plain import Settings, compare_sets
 from ganlib.evaluation.summary import Figures
 from ganlib.features import lite0
 from ganlib.features.eyes import open_eyes, resolve_extractor, watching_extractor
-from ganlib.features.lite0 import Lite0, find_lite0, fold_norms, lite0_features, load_lite0, random_signs
+from ganlib.features.lite0 import STAGES, Lite0, find_lite0, fold_norms, lite0_features, load_lite0, random_signs
 from ganlib.metrics.diversity import Labelled
 from ganlib.metrics.reference import build_reference
 from tests.conftest import ROOT
@@ -45,7 +45,7 @@ def test_pooled_activations_are_those_of_a_peers_package(size: int):
     theirs = peer.from_name("efficientnet-lite0", image_size=size).double().eval()
     theirs.load_state_dict(state)
     ours = Lite0().double().eval()
-    ours.load_state_dict(fold_norms(state))
+    ours.load_state_dict(fold_norms(state, STAGES))
     images = torch.rand(3, 3, size, size, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) * 2 - 1
     with torch.no_grad():
         expected = theirs.extract_features(images).mean((2, 3))

@@ -24,7 +24,7 @@ MAX_FRAMES = 2000
 """Of the animated walk: all are in memory at once."""
 ONE_UPDATE = {"loss.gradient_penalty": 0, "loss.weight_clip": 0, "train.d_steps": 1, "train.g_steps": 1}
 NO_IMAGES = {"train.cutout": 0, "train.colour": 0, "train.instance_noise": 0}
-UNREAD = {"infogan": ONE_UPDATE, "bigan": ONE_UPDATE, "aae": ONE_UPDATE | NO_IMAGES}
+UNREAD = {"infogan": ONE_UPDATE, "bigan": ONE_UPDATE, "aae": ONE_UPDATE | NO_IMAGES, "vision_aided": ONE_UPDATE}
 """By game: keys that it does not read, since it has one update a step, or since its D sees no images, and what turns
 them off. `train.translation`, which is on as committed, is left aside."""
 MAX_REFUSAL, MAX_LINES = 380, 5

@@ -377,12 +377,20 @@ class InfoganParams(Section):
     """Weight of the codes' mutual information with the images."""
 
 
+class VisionAidedParams(Section):
+    """What only game `vision_aided` reads (Kumari 2022)."""
+
+    weight: Weight
+    """Weight of the eye in G's loss, beside 1 of D."""
+
+
 class GamesParams(Section):
     gan: GanParams
     semi: SemiParams
     aae: AaeParams
     bigan: BiganParams
     infogan: InfoganParams
+    vision_aided: VisionAidedParams
 
 
 ONLY_MLP_TAKES_ANY_SIZE = {
@@ -407,12 +415,12 @@ class Params(Section):
     """Processor threads; pinned because another number of threads rounds differently."""
     device: Literal["auto", "cpu", "cuda"]
     """`auto` takes the GPU if there is one."""
-    game: Literal["gan", "semi", "aae", "bigan", "infogan"]
+    game: Literal["gan", "semi", "aae", "bigan", "infogan", "vision_aided"]
     """Who plays against whom: `gan`, a generator against a discriminator.
 
     `semi`: D also classifies, told a few labels (Salimans 2016). `aae`: an autoencoder whose codes an adversary makes
     latents of (Makhzani 2015). `bigan`: D sees images with their latents (Donahue 2016). `infogan`: codes that D can
-    read from the image (Chen 2016).
+    read from the image (Chen 2016). `vision_aided`: a second D sees with a net of photographs (Kumari 2022).
     """
     data: DataParams
     model: ModelParams

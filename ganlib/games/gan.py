@@ -321,9 +321,12 @@ def discriminator_step(
 
 
 def generator_step(
-    players: Players, batch: Batch, fake_images: torch.Tensor, recipe: Recipe
+    players: Players, batch: Batch, fake_images: torch.Tensor, recipe: Recipe, also: torch.Tensor | None = None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Update G on fakes that it has made; return its loss without the class loss, and their logits."""
+    """Update G on fakes that it has made; return its loss without the class loss, and their logits.
+
+    `also` is a scalar that the update lowers too, for games in which G answers to more than D.
+    """
     discriminator = players.networks["discriminator"]
     # D is only the judge here, so its own gradients, which the next step would discard, are not computed.
     discriminator.requires_grad_(False)
@@ -331,7 +334,9 @@ def generator_step(
         seen_fake = as_seen(fake_images, batch, JUDGED, recipe)
         logits, fake_class_loss = discriminate(discriminator, seen_fake, batch.fake_classes, recipe)
     g_loss = recipe.loss.generator(logits)
-    total = g_loss + recipe.auxiliary * fake_class_loss if recipe.auxiliary else g_loss
+    total = g_loss if also is None else g_loss + also
+    if recipe.auxiliary:
+        total = total + recipe.auxiliary * fake_class_loss
     update(players.optimizers["g"], total)
     discriminator.requires_grad_(True)
     return g_loss, logits
