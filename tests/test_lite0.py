@@ -251,7 +251,7 @@ def test_a_damaged_wheel_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 @pytest.mark.parametrize("content", [b"", b"no weights", b"PK\x03\x04"])
 def test_a_file_without_weights_is_named_in_a_line(tmp_path: Path, content: bytes):
     (tmp_path / "a.pth").write_bytes(content)
-    with pytest.raises(UserError, match=r"a\.pth does not hold the weights of EfficientNet-lite0") as caught:
+    with pytest.raises(UserError, match=r"a\.pth does not hold the weights of efficientnet-lite0") as caught:
         load_lite0(tmp_path / "a.pth")
     assert "\n" not in str(caught.value)
 
@@ -261,5 +261,5 @@ def test_the_weights_of_another_net_are_refused(tmp_path: Path):
     torch.save(state | {"_conv_head.weight": torch.zeros(1280, 384, 1, 1)}, tmp_path / "lite4.pth")
     torch.save({"layer": torch.zeros(3)}, tmp_path / "mlp.pth")
     for name in ("lite4.pth", "mlp.pth"):
-        with pytest.raises(UserError, match="does not hold the weights of EfficientNet-lite0"):
+        with pytest.raises(UserError, match="does not hold the weights of efficientnet-lite0"):
             load_lite0(tmp_path / name)
