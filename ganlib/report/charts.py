@@ -39,6 +39,7 @@ def curves(
     domain: tuple[float, float] | None = None,
     points: bool = False,
     dashed: bool = False,
+    legend: bool = True,
     log: bool = False,
 ) -> str:
     """Draw a line for each series of a table with columns step, series and value, and at which step alarms fired.
@@ -53,7 +54,7 @@ def curves(
     scale, axis = _scales(long["value"].to_numpy(float), domain, log)
     step = alt.X("step:Q", title="step", axis=alt.Axis(tickCount=5, grid=False, labelExpr="format(datum.value, '~s')"))
     value = alt.Y("value:Q", title=title, scale=scale, axis=axis)
-    colour = _colour("series", names)
+    colour = _colour("series", names, "stroke", legend)
     dashes = [DASHES[index % len(DASHES) if dashed else 0] for index in range(len(names))]
     dash = alt.StrokeDash("series:N", scale=alt.Scale(domain=names, range=dashes), legend=None)
     chart: Any = alt.Chart(long).mark_line(strokeWidth=1.5).encode(x=step, y=value, color=colour, strokeDash=dash)
@@ -125,7 +126,7 @@ def class_histogram(per_class: pd.DataFrame) -> str:
             x=alt.X("class:N", title=told or None, sort=order, axis=_names(order)),
             xOffset=alt.XOffset("set:N", sort=["real", "generated"]),
             y=alt.Y("share:Q", title="share of images", axis=alt.Axis(format="%", tickCount=5)),
-            color=_colour("set", ["real", "generated"]),
+            color=_colour("set", ["real", "generated"], "square"),
         ),
         "Bars: share of each class among real and among generated images",
         height=WIDTH - 20,
@@ -183,10 +184,13 @@ def _names(order: Sequence[str]) -> alt.Axis:
     return alt.Axis(labelAngle=0 if upright else -60, labelOverlap="greedy", ticks=len(order) <= BARS)
 
 
-def _colour(field: str, domain: list[str]) -> alt.Color:
+def _colour(field: str, domain: list[str], symbol: str, legend: bool = True) -> alt.Color:
     scale = alt.Scale(domain=domain, range=[COLOURS[index % len(COLOURS)] for index in range(len(domain))])
-    columns = 1 if sum(map(len, domain)) > 36 else len(domain)
-    return alt.Color(f"{field}:N", scale=scale, legend=alt.Legend(title=None, orient="top", columns=columns))
+    if not legend or len(domain) == 1:  # the title says it
+        return alt.Color(f"{field}:N", scale=scale, legend=None)
+    columns = 1 if sum(map(len, domain)) > 40 else len(domain)
+    keyed = alt.Legend(title=None, orient="top", columns=columns, symbolType=symbol, symbolSize=120)
+    return alt.Color(f"{field}:N", scale=scale, legend=keyed)
 
 
 def _svg(chart: Any, description: str, height: int = HEIGHT) -> str:

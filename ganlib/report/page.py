@@ -78,7 +78,7 @@ def page_sections(
 
 
 def data_name(data: DataParams, dataset: str) -> str:
-    """Return what the images are called: the set's name or, of their folder, archive or address, the last that tells."""
+    """Return what the images are called: the set's name, or the last that tells of their folder or address."""
     where = {"folder": data.path, "url": urlsplit(data.url or "").path}.get(dataset)
     if where is None:
         return dataset.replace("_", " ")

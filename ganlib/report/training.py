@@ -53,7 +53,7 @@ def history_charts(history: pd.DataFrame | Absent, alarms: pd.DataFrame | None) 
     lines = {
         "losses": ({"d_loss": "discriminator", "g_loss": "generator"}, "loss", "Losses of both networks by step"),
         "confidence": (
-            {"d_real": "D(x), real", "d_fake": "D(G(z)) before D's update", "d_fake_after": "after it"},
+            {"d_real": "real", "d_fake": "generated", "d_fake_after": "the same, D updated"},
             "mean probability of real",
             "What the discriminator believes of real and generated images by step",
         ),
