@@ -35,7 +35,7 @@ from ganlib.looking.served import unserved
 from ganlib.looking.sprites import plane_sprite, walk_animation
 from ganlib.networks.families import load_generator
 
-PLANES, WALK = 1_400_000, 900_000
+PLANES, WALK = 1_100_000, 800_000
 """Bytes of all planes to drag over, and of the animated walk: their shares of a page of 5 MB."""
 
 

@@ -22,6 +22,8 @@ POINTS = 1200
 """Points of all lines together up to which a chart draws each."""
 CELLS, BARS = 2500, 90
 """Cells of a confusion, and classes of a histogram, that are drawn at most: nobody can see more."""
+LETTER = 7
+"""Width of a letter of a name, in pixels, with the space that names side by side want."""
 LABELS = 16
 """Places for the numbers of alarms along the steps."""
 
@@ -172,15 +174,17 @@ def _scales(values: NDArray[np.float64], domain: tuple[float, float] | None, log
     finite = values[np.isfinite(values)]
     low, high = (finite.min(), finite.max()) if len(finite) else (0, 0)
     if log and low > 0:
-        ticks = [step * 10.0**power for power in range(-9, 10) for step in (1, 2, 5)]
-        shown = [tick for tick in ticks if 0.8 * low <= tick <= 1.25 * high]
+        powers = 10.0 ** np.arange(-9, 10)
+        ticks = (np.outer(powers, steps).ravel() for steps in ((1, 2, 5), (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8)))
+        wide, close = ([float(f"{tick:.2g}") for tick in row if 0.8 * low <= tick <= 1.25 * high] for row in ticks)
+        shown = wide if len(wide) > 2 else close
         scale = alt.Scale(type="log", domain=[0.8 * low, 1.25 * high])
         return scale, alt.Axis(values=shown, format="~f")
     return alt.Scale(domain=list(domain)) if domain else alt.Scale(zero=True), alt.Axis(tickCount=5, format="~f")
 
 
 def _names(order: Sequence[str]) -> alt.Axis:
-    upright = len(order) <= NAMES_SHOWN and sum(map(len, order)) < 4 * NAMES_SHOWN
+    upright = len(order) * max(map(len, order), default=0) * LETTER <= WIDTH
     return alt.Axis(labelAngle=0 if upright else -60, labelOverlap="greedy", ticks=len(order) <= BARS)
 
 

@@ -124,9 +124,9 @@ def _over_floor(metrics: Metrics, kind: Kind) -> str:
     """Hold a distance, which falls with the number of images, against held-out ones at the count that both have."""
     ratio = f"{kind.name}_over_floor"
     if ratio not in metrics:
-        return "no floor above 0, which real held-out images reach"
+        return "real held-out images reach 0"
     bounds = [metrics[name] for name in (f"{ratio}_low", f"{ratio}_high") if name in metrics]
     interval = f" ({' to '.join(f'{bound:.1f}' for bound in bounds)})" if bounds else ""
     ours, floor = (_text(metrics[name], kind) for name in (f"{kind.name}_matched", kind.held_against))
-    count = f"at {metrics['matched_images']:,} images a side: {ours}"
-    return f"{count}, {metrics[ratio]:.1f} times{interval} the floor of {floor}, which real held-out images reach"
+    count = f"with {metrics['matched_images']:,} images on each side {ours}"
+    return f"{count}, {metrics[ratio]:.1f} times{interval} the {floor} of real held-out images"

@@ -59,6 +59,7 @@ def page_sections(
         "meta": meta,
         "row_names": [meta["class_names"][index] for index in classes],
         "generated": tiled(generated, columns, f"{len(generated)} generated images in a grid"),
+        "real_images": real,
         "real": tiled(real, columns, f"{len(real)} real training images in a grid"),
         "figures": figures,
         "headline": headline(measured),
