@@ -39,7 +39,7 @@ class NearestImages(NamedTuple):
     images: Images
     """(N, 1 + count, C, H, W): each generated image and its nearest training images, the nearest first."""
     classes: list[str]
-    """(N,), what the judge takes the generated images for."""
+    """(N,), what the judge takes the generated images for; empty where it knows no classes."""
 
 
 def paint(generator: Generator, latents: Tensor, which: Tensor, device: torch.device) -> Images:
@@ -150,7 +150,8 @@ def nearest_training_images(
     described = extractor.describe(generated, device)
     nearest, _ = nearest_neighbours(described.features, real.features, count)
     images = np.concatenate([generated[:, None], train[nearest]], 1)
-    return NearestImages(images, [extractor.judge.class_names[index] for index in described.classes])
+    names = extractor.judge.class_names
+    return NearestImages(images, [names[index] if names != ROTATIONS else "" for index in described.classes])
 
 
 def draw_pictures(

@@ -8,7 +8,9 @@ SCRIPTS = re.compile(r'(\s*<script src="https?://[^"]*/vega[^"]*"></script>)+')
 """What DVC writes where the page is to load Vega, Vega-Lite and Vega-Embed."""
 VERSION = "v5.21"
 """Of Vega-Lite: DVC's templates are of its fifth."""
-BESIDE = "<style>body > div { display: inline-block; vertical-align: top; margin: 8px } img { max-width: 100% }</style>"
+BESIDE = (
+    "<style>body > div { display: inline-block; vertical-align: top; margin: 4px } img { max-width: 560px }</style>"
+)
 """Plots and pictures stand side by side where there is room, so the real images beside the generated ones."""
 
 
