@@ -462,6 +462,14 @@ def test_long_curves_are_thinned_to_their_extremes(count: int):
     assert "<svg" in charts.curves(long, "value", "a long curve", best=("one", count - 1))
 
 
+def test_any_number_of_alarms_is_drawn():
+    steps = np.arange(1, 20_001)
+    alarms = pd.DataFrame({"step": steps, "alarm": "collapse"})
+    long = charts.series(pd.DataFrame({"step": steps, "one": 1.0}), {"one": "one"})
+    drawn = charts.curves(long, "value", "a curve", alarms=alarms)
+    assert drawn.count('stroke="var(--alarm)"') <= 280 and ">1 to 1" in drawn and len(drawn) < 300_000
+
+
 @pytest.mark.parametrize("classes", [70, 71, 90, 91, 1000])
 def test_a_thousand_classes_are_drawn(classes: int):
     random, names = np.random.default_rng(0), [f"class {number:04}" for number in range(classes)]

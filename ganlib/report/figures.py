@@ -34,7 +34,7 @@ KINDS = (
     Kind("fid", "FID", True, ".2f", "fid_floor"),
     Kind("lite0_fid", "Lite0 FID", True, ".3f", "lite0_fid_floor"),
     Kind("domain_fid", "Domain FID", True, ".2f", "domain_fid_floor"),
-    Kind("diversity_score", "Diversity score", False, ".2f", "of 1; mode collapse is 1 less this"),
+    Kind("diversity_score", "Diversity score", False, ".2f", "at most 1; mode collapse is 1 minus this"),
     *(Kind(name, *metric.headline) for name, metric in METRICS.items() if metric.headline),
     Kind("classes_covered", "Classes covered", False, "d", "a class counts from a tenth of its real share"),
     Kind("class_agreement", "Class agreement", False, ".1%", "judge_accuracy"),
