@@ -85,8 +85,9 @@ def main(
         logits = judged_latents(generator, network, pool, device)
         arithmetic = class_arithmetic(generator, network, pool, logits, settings, random, device)
         bar.update()
-        named = eyes.names_classes and not isinstance(logits, str)
-        found = class_corners(pool, logits, network.class_names) if named else {}
+        found = {}
+        if eyes.names_classes and not isinstance(logits, str):
+            found = class_corners(pool, logits, network.class_names)
         planes = painted_planes(generator, draw(4, "planes"), settings.explorer, found, device)
         bar.update()
         arrays = walks | {"neighbours": neighbours.images}

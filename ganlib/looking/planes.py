@@ -1,6 +1,6 @@
 """Planes of latents to drag over: one for each class that the generator is told, or the judge finds."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -47,7 +47,7 @@ def painted_planes(
     ]
 
 
-def most_frequent(class_counts: list[int]) -> list[tuple[int, int]]:
+def most_frequent(class_counts: Sequence[int]) -> list[tuple[int, int]]:
     """Return place among those with training images, and label, of the most frequent classes in their order."""
     seen = seen_classes(class_counts).tolist()
     ranked = sorted(range(len(seen)), key=lambda place: -class_counts[seen[place]])

@@ -16,7 +16,7 @@ BESIDE = (
 
 def inlined(page: str) -> str:
     """Return a page that DVC has written with Vega in it; raise ValueError if it loads none."""
-    bundle = vl_convert.javascript_bundle(vl_version=VERSION)
+    bundle = vl_convert.javascript_bundle(snippet=None, vl_version=VERSION)
     found, count = SCRIPTS.subn(lambda _: f"\n<script>{bundle}</script>\n{BESIDE}", page)
     if count != 1:
         raise ValueError(f"{count} places, not 1, where DVC loads Vega")
