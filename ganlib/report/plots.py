@@ -16,7 +16,8 @@ BESIDE = (
 
 def inlined(page: str) -> str:
     """Return a page that DVC has written with Vega in it; raise ValueError if it loads none."""
-    bundle = vl_convert.javascript_bundle(snippet=None, vl_version=VERSION)
+    # The default snippet, which the package's types don't know, is what puts vegaEmbed where DVC's scripts look for it.
+    bundle = vl_convert.javascript_bundle(vl_version=VERSION)  # pyright: ignore[reportCallIssue]
     found, count = SCRIPTS.subn(lambda _: f"\n<script>{bundle}</script>\n{BESIDE}", page)
     if count != 1:
         raise ValueError(f"{count} places, not 1, where DVC loads Vega")
