@@ -17,6 +17,7 @@ WITHOUT_PARAMS = (
     ["hub"],
     ["evaluate", "folders"],
     ["report", "compare"],
+    ["report", "plots"],
 )
 """Commands that work without a params.yaml."""
 NO_ROOM = ("cannot allocate memory", "failed to map segment")

@@ -1,6 +1,6 @@
 """Walks through latent space, arithmetic in it, and neighbours."""
 
-from pathlib import Path
+from io import BytesIO
 
 import numpy as np
 import pytest
@@ -11,15 +11,31 @@ from scipy.stats import kstest
 from ganlib.core.schema import ExploreParams
 from ganlib.core.seeding import random_generator
 from ganlib.features.eyes import Extractor
-from ganlib.looking.exploration import Arithmetic, Images, class_arithmetic, nearest_training_images, paint, paint_walks
-from ganlib.looking.pictures import labelled_rows, save_animation
+from ganlib.features.judge import ROTATIONS, Judge
+from ganlib.functional.latents import LENGTH, draw_latents
+from ganlib.looking.exploration import (
+    Arithmetic,
+    Images,
+    class_arithmetic,
+    judged_latents,
+    nearest_training_images,
+    paint,
+    paint_walks,
+)
+from ganlib.looking.pictures import labelled_rows
+from ganlib.looking.planes import class_corners, painted_planes
+from ganlib.looking.sprites import plane_sprite, walk_animation
 from ganlib.looking.walks import class_means, combine, interpolate, loop, plane
 from ganlib.metrics.manifold import nearest_neighbours
 from ganlib.networks.dcgan import Generator
+from ganlib.networks.sampling import generate
 from tests.digits import CPU, SIZE, halves, judge_of_digits
 
 KINDS = ["normal", "uniform"]
-SETTINGS = ExploreParams(rows=5, columns=3, neighbours=3, pool=300, average=1, stops=2, frames=4, frame_ms=100)
+SETTINGS = ExploreParams(
+    rows=5, columns=3, neighbours=3, pool=300, average=1, stops=2, frames=4, frame_ms=100, explorer=3
+)
+PLACES = [(row, column) for row in range(3) for column in range(3)]
 
 
 def latents(count: int, dim: int = 64, kind: str = "normal") -> torch.Tensor:
@@ -142,7 +158,9 @@ def test_means_and_their_sums_are_as_long_as_latents_and_point_as_the_plain_ones
 @pytest.mark.parametrize("kind", KINDS)
 def test_arithmetic_shows_means_and_their_sum(kind: str):
     network, z = generator(latents=kind), latents(300, 8, kind)
-    result = class_arithmetic(network, judge_of_digits(), z, SETTINGS, random_generator(0, "equations"), CPU)
+    judge = judge_of_digits()
+    logits = judged_latents(network, judge, z, CPU)
+    result = class_arithmetic(network, judge, z, logits, SETTINGS, random_generator(0, "equations"), CPU)
     assert isinstance(result, Arithmetic), result
     assert result.images.shape == (5, 4, 1, SIZE, SIZE)
     assert all(len(set(row[:3])) == 3 and len(row) == 4 for row in result.terms)
@@ -152,10 +170,15 @@ def test_arithmetic_shows_means_and_their_sum(kind: str):
 
 def test_arithmetic_that_cannot_be_done_says_why():
     judge, z, random = judge_of_digits(), latents(30, 8), random_generator(0, "equations")
-    few = class_arithmetic(generator(), judge, z, SETTINGS.model_copy(update={"average": 31}), random, CPU)
-    assert few == "the judge finds 0 classes 31 times or more among 30 images: 3 are needed"
+    logits, few = judged_latents(generator(), judge, z, CPU), SETTINGS.model_copy(update={"average": 31})
+    assert not isinstance(logits, str)
+    told = class_arithmetic(generator(), judge, z, logits, few, random, CPU)
+    assert told == "the judge finds 0 classes 31 times or more among 30 images: 3 are needed"
     conditional = generator(class_names=["a", "b"], class_counts=[1, 1])
-    assert "conditional" in str(class_arithmetic(conditional, judge, z, SETTINGS, random, CPU))
+    assert "conditional" in str(judged_latents(conditional, judge, z, CPU))
+    assert class_arithmetic(conditional, judge, z, "a reason", few, random, CPU) == "a reason"
+    turns = Judge(image_size=SIZE, channels=1, class_names=ROTATIONS)
+    assert "only knows how far an image is turned" in str(judged_latents(generator(), turns, z, CPU))
 
 
 def test_walks_pass_the_images_of_their_latents():
@@ -209,11 +232,78 @@ def test_labelled_rows_hold_every_image_beside_its_name():
     assert (pixels[:24, left:] < 128).any()  # headings
 
 
-def test_an_animation_keeps_every_pixel_and_starts_again(tmp_path: Path):
-    frames = random_generator(0, "frames")
-    images = torch.randint(256, (5, 2, 1, 64, 64), dtype=torch.uint8, generator=frames).numpy()
-    save_animation(images, 2, 70, tmp_path / "walk.webp")
-    with Image.open(tmp_path / "walk.webp") as animation:
+def noise(*shape: int) -> Images:
+    return torch.randint(256, shape, dtype=torch.uint8, generator=random_generator(0, "noise")).numpy()
+
+
+def opened(content: bytes) -> Image.Image:
+    return Image.open(BytesIO(content))
+
+
+def test_a_walk_of_small_images_keeps_every_pixel_and_starts_again():
+    images = noise(5, 2, 1, 32, 32)
+    content = walk_animation(images, 2, 70, 10**6)
+    with opened(content) as animation:
         assert animation.n_frames == 5 and animation.info["loop"] == 0  # pyright: ignore[reportAttributeAccessIssue]
         animation.seek(3)
-        assert np.array_equal(np.asarray(animation.convert("L"))[:, 66:], images[3, 1, 0])
+        assert np.array_equal(np.asarray(animation.convert("L"))[:64:2, 66::2], images[3, 1, 0]), "twice as large"
+    assert content == walk_animation(images, 2, 70, 10**6)
+
+
+@pytest.mark.parametrize(("side", "most"), [(32, 40_000), (64, 40_000), (64, 9_000), (256, 30_000)])
+def test_what_a_page_carries_is_as_light_as_it_must_be_even_noise(side: int, most: int):
+    images = noise(4, 4, 3, side, side)
+    sprite, walk = plane_sprite(images, most), walk_animation(images, 2, 70, most)
+    assert len(sprite) <= most and len(walk) <= most
+    with opened(sprite) as whole:
+        assert whole.width == whole.height and whole.width % 4 == 0 and 16 <= whole.width // 4 <= min(side, 128)
+    with opened(walk) as animation:
+        assert animation.n_frames == 4  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_a_sprite_has_each_image_in_its_place():
+    images = noise(3, 3, 1, 16, 16)
+    with opened(plane_sprite(images, 10**6)) as sprite:
+        pixels = np.asarray(sprite.convert("L"))
+    assert all(np.array_equal(pixels[16 * r : 16 * r + 16, 16 * c : 16 * c + 16], images[r, c, 0]) for r, c in PLACES)
+
+
+def test_a_generator_that_is_told_the_class_has_a_plane_for_each_of_the_same_latents():
+    network, corners = generator(class_names=["a", "b", "c"], class_counts=[1, 0, 2]), latents(4, 8)
+    planes = dict(painted_planes(network, corners, 3, {"not asked for": corners}, CPU))
+    assert list(planes) == ["a", "c"]
+    for name, label in (("a", 0), ("c", 2)):
+        asked = torch.full((4,), label)
+        assert np.array_equal(planes[name][[0, 0, 2, 2], [0, 2, 0, 2]], generate(network, corners, CPU, asked))
+
+
+def test_of_many_classes_the_most_frequent_have_planes_in_their_order():
+    counts = [0, *range(1, 20)]
+    names = [str(number) for number in range(20)]
+    network = generator(class_names=names, class_counts=counts)
+    assert [name for name, _ in painted_planes(network, latents(4, 8), 2, {}, CPU)] == names[-12:]
+
+
+def test_a_code_has_a_plane_for_each_category():
+    network, random = generator(latent_dim=8, latents="normal+3+1"), random_generator(0, "codes")
+    corners = draw_latents(4, 8, random, "normal+3+1")
+    planes = painted_planes(network, corners, 2, {}, CPU)
+    assert [name for name, _ in planes] == ["code 0", "code 1", "code 2"]
+    for code, (_, images) in enumerate(planes):
+        asked = corners.clone()
+        asked[:, 4:7] = LENGTH * torch.eye(3)[code]
+        assert np.array_equal(images.reshape(4, *images.shape[2:]), generate(network, asked, CPU))
+
+
+def test_of_other_generators_the_classes_are_those_that_the_judge_is_sure_of():
+    z, sure = latents(30, 8), torch.linspace(0.5, 5, 30)
+    logits = torch.zeros(30, 3)
+    logits[torch.arange(30), torch.arange(30) % 2] = sure
+    logits[3] = torch.tensor([0.0, 0, 9])
+    corners = class_corners(z, logits, ["even", "odd", "rare"])
+    assert list(corners) == ["even", "odd"], "four of a class are needed"
+    assert torch.equal(corners["even"], z[[28, 26, 24, 22]]) and torch.equal(corners["odd"], z[[29, 27, 25, 23]])
+    network = generator()
+    planes = dict(painted_planes(network, latents(4, 8), 3, corners, CPU))
+    assert list(planes) == ["any class", "even", "odd"]
+    assert np.array_equal(planes["odd"][[0, 0, 2, 2], [0, 2, 0, 2]], generate(network, corners["odd"], CPU))

@@ -12,7 +12,8 @@ from ganlib.core.schema import Params
 from ganlib.networks.families import build_discriminator, build_generator, discriminator_config, generator_config
 from tests.conftest import ROOT, edit_params
 
-PAGES = {name: (ROOT / name).read_text(encoding="utf-8") for name in ("docs/setups.md", "docs/games.md", "README.md")}
+NAMES = ("README.md", *(f"docs/{name}.md" for name in ("setups", "games", "data", "training", "model")))
+PAGES = {name: (ROOT / name).read_text(encoding="utf-8") for name in NAMES}
 
 
 def commands(text: str) -> list[dict[str, str]]:
@@ -87,6 +88,14 @@ def weights(network: torch.nn.Module) -> list[torch.Tensor]:
 
 def kinds(network: torch.nn.Module) -> list[str]:
     return [type(module).__name__ for module in network.modules() if not list(module.children())]
+
+
+def test_the_readme_is_short_and_every_link_between_pages_leads_somewhere():
+    assert PAGES["README.md"].count("\n") < 200
+    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        text = page.read_text(encoding="utf-8")
+        links = re.findall(r"\]\(([^)#:]+)[^):]*\)", text) + re.findall(r'src="([^"]+)"', text)
+        assert [link for link in links if not (page.parent / link).exists()] == [], page
 
 
 def test_sizes_on_the_page_are_reached(tmp_path: Path):

@@ -319,6 +319,8 @@ class ExploreParams(Section):
     """Frames from one of them to the next."""
     frame_ms: Annotated[Int, Field(ge=10, le=60_000)]
     """Milliseconds that a frame is shown."""
+    explorer: Annotated[Int, Field(ge=2, le=32)]
+    """Images along each side of a plane to drag over, one for each class; between them the page blends."""
 
 
 class CompleteParams(Section):

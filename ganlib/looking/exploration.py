@@ -12,7 +12,7 @@ from torch import Tensor
 from ganlib.core.packed import AnyImages
 from ganlib.core.schema import ExploreParams
 from ganlib.features.eyes import Extractor
-from ganlib.features.judge import Judge
+from ganlib.features.judge import ROTATIONS, Judge
 from ganlib.features.judging import judge_images
 from ganlib.functional.latents import parts_of, seen_classes, shortened
 from ganlib.looking.pictures import grid, labelled_rows
@@ -39,7 +39,7 @@ class NearestImages(NamedTuple):
     images: Images
     """(N, 1 + count, C, H, W): each generated image and its nearest training images, the nearest first."""
     classes: list[str]
-    """(N,), what the judge takes the generated images for."""
+    """(N,), what the judge takes the generated images for; empty where it knows no classes."""
 
 
 def paint(generator: Generator, latents: Tensor, which: Tensor, device: torch.device) -> Images:
@@ -86,10 +86,25 @@ def judge_logits(judge: Judge, images: Images, device: torch.device) -> Tensor:
         return judge.to_logits(features.float().to(device)).cpu()
 
 
+def judged_latents(generator: Generator, judge: Judge, latents: Tensor, device: torch.device) -> Tensor | str:
+    """Return the judge's logits (N, classes) of the images of latents (N, d).
+
+    Where no class is in the latents' noise, or the judge knows none, return why.
+    """
+    if generator.class_names:
+        return "the model is conditional: the class is not in its latents"
+    if parts_of(generator.latents).categories:
+        return "the latents say the category with a code, which can't be added up: metrics/probe sweeps the codes"
+    if judge.class_names == ROTATIONS:
+        return "the images have no two classes: the judge only knows how far an image is turned"
+    return judge_logits(judge, generate(generator, latents, device), device)
+
+
 def class_arithmetic(
     generator: Generator,
     judge: Judge,
     latents: Tensor,
+    logits: Tensor | str,
     settings: ExploreParams,
     random: torch.Generator,
     device: torch.device,
@@ -97,15 +112,12 @@ def class_arithmetic(
     """Return images of mean(A) - mean(B) + mean(C), means of latents (N, d) that the judge finds of a class.
 
     As in Radford et al. 2015, arXiv:1511.06434, figure 7, but means and sums are as long as latents are (`combine`);
-    three classes are drawn for each equation. Without three classes to be found, or with a generator that is told the
-    class beside the latent or by a code, return why there is none.
+    three classes are drawn for each equation. `logits` are what `judged_latents` says; without three classes to be
+    found, return why there is none.
     """
-    if generator.class_names:
-        return "the model is conditional: the class is not in its latents"
-    if parts_of(generator.latents).categories:
-        return "the latents say the category with a code, which can't be added up: metrics/probe sweeps the codes"
+    if isinstance(logits, str):
+        return logits
     average = settings.average
-    logits = judge_logits(judge, generate(generator, latents, device), device)
     means = class_means(latents, logits, average, generator.latents)
     if len(means) < 3:
         return f"the judge finds {len(means)} classes {average} times or more among {len(latents)} images: 3 are needed"
@@ -138,7 +150,8 @@ def nearest_training_images(
     described = extractor.describe(generated, device)
     nearest, _ = nearest_neighbours(described.features, real.features, count)
     images = np.concatenate([generated[:, None], train[nearest]], 1)
-    return NearestImages(images, [extractor.judge.class_names[index] for index in described.classes])
+    names = extractor.judge.class_names
+    return NearestImages(images, [names[index] if names != ROTATIONS else "" for index in described.classes])
 
 
 def draw_pictures(

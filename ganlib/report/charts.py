@@ -2,8 +2,8 @@
 
 import re
 import zlib
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import altair as alt
 import numpy as np
@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 COLOURS = [f"var(--series-{number})" for number in range(1, 7)]
 DASHES = [[1, 0], [6, 3], [2, 2], [8, 2, 2, 2]]
 """Of lines of several runs, which may lie upon each other."""
+LINES = len(COLOURS) * len(DASHES)
+"""Lines of several runs that a reader can tell apart."""
 INK, ALARM = "currentColor", "var(--alarm)"
 WIDTH, HEIGHT = 270, 190
 NAMES_SHOWN = 12
@@ -22,8 +24,18 @@ POINTS = 1200
 """Points of all lines together up to which a chart draws each."""
 CELLS, BARS = 2500, 90
 """Cells of a confusion, and classes of a histogram, that are drawn at most: nobody can see more."""
+LETTER = 7
+"""Width of a letter of a name, in pixels, with the space that names side by side want."""
 LABELS = 16
 """Places for the numbers of alarms along the steps."""
+
+
+class Style(NamedTuple):
+    """How a line is drawn."""
+
+    colour: str
+    dashes: list[int]
+
 
 CLIP = r'(?:(?<=<clipPath id=")|(?<="url\(#))clip(\d+)'
 """Where Vega names or uses a clip path, but not a class that is called so."""
@@ -38,12 +50,13 @@ def curves(
     best: tuple[str, int] | None = None,
     domain: tuple[float, float] | None = None,
     points: bool = False,
-    dashed: bool = False,
+    styles: Mapping[str, Style] | None = None,
     log: bool = False,
 ) -> str:
     """Draw a line for each series of a table with columns step, series and value, and at which step alarms fired.
 
-    `best` names a series and the step at which its value is marked. Values that are not finite leave a gap.
+    `best` names a series and the step at which its value is marked. Values that are not finite leave a gap. Where
+    `styles` says how each series is drawn, what shows them is its key, and the chart has none.
     """
     names = list(dict.fromkeys(long["series"]))
     long = long.replace([float("inf"), float("-inf")], float("nan"))
@@ -53,8 +66,9 @@ def curves(
     scale, axis = _scales(long["value"].to_numpy(float), domain, log)
     step = alt.X("step:Q", title="step", axis=alt.Axis(tickCount=5, grid=False, labelExpr="format(datum.value, '~s')"))
     value = alt.Y("value:Q", title=title, scale=scale, axis=axis)
-    colour = _colour("series", names)
-    dashes = [DASHES[index % len(DASHES) if dashed else 0] for index in range(len(names))]
+    drawn = [styles[name] if styles else Style(line_style(place).colour, DASHES[0]) for place, name in enumerate(names)]
+    colour = _colour("series", names, [style.colour for style in drawn], "stroke", legend=not styles)
+    dashes = [style.dashes for style in drawn]
     dash = alt.StrokeDash("series:N", scale=alt.Scale(domain=names, range=dashes), legend=None)
     chart: Any = alt.Chart(long).mark_line(strokeWidth=1.5).encode(x=step, y=value, color=colour, strokeDash=dash)
     if points or len(long) <= len(names):
@@ -97,6 +111,7 @@ def overlaid(
     column: str,
     title: str,
     description: str,
+    styles: Mapping[str, Style],
     *,
     domain: tuple[float, float] | None = None,
     log: bool = False,
@@ -104,7 +119,12 @@ def overlaid(
     """Draw one column of several tables, a line for each by its name."""
     named = [table.assign(series=name, value=table[column]) for name, table in tables.items()]
     long = pd.concat(named).filter(["step", "series", "value"])
-    return curves(long, title, description, domain=domain, points=len(named[0]) < 40, dashed=True, log=log)
+    return curves(long, title, description, domain=domain, points=len(named[0]) < 40, styles=styles, log=log)
+
+
+def line_style(place: int) -> Style:
+    """Return how a line is drawn, by its place: no two of the first 24 alike."""
+    return Style(COLOURS[place % len(COLOURS)], DASHES[place // len(COLOURS) % len(DASHES)])
 
 
 def class_histogram(per_class: pd.DataFrame) -> str:
@@ -125,7 +145,7 @@ def class_histogram(per_class: pd.DataFrame) -> str:
             x=alt.X("class:N", title=told or None, sort=order, axis=_names(order)),
             xOffset=alt.XOffset("set:N", sort=["real", "generated"]),
             y=alt.Y("share:Q", title="share of images", axis=alt.Axis(format="%", tickCount=5)),
-            color=_colour("set", ["real", "generated"]),
+            color=_colour("set", ["real", "generated"], COLOURS[:2], "square"),
         ),
         "Bars: share of each class among real and among generated images",
         height=WIDTH - 20,
@@ -159,34 +179,47 @@ def _told(most: int, count: int, what: str) -> str:
 
 def _rules(alarms: pd.DataFrame, first: float, last: float) -> Any:
     """Draw a rule where each alarm fired, and their numbers above, those that stand close together as one label."""
-    table = alarms.assign(number=[str(number + 1) for number in range(len(alarms))])
-    table["place"] = ((table["step"] - first) * LABELS // max(last - first, 1)).astype(int)
-    labels = table.groupby("place").agg(step=("step", "mean"), number=("number", ", ".join))
+    table = alarms.assign(number=np.arange(1, len(alarms) + 1))
+    along = (table["step"] - first) / max(last - first, 1)
+    table["place"] = (along * LABELS).astype(int)
+    labels = table.groupby("place").agg(step=("step", "mean"), number=("number", _numbers)).reset_index()
+    table = table.loc[~(along * WIDTH).astype(int).duplicated()]  # nobody sees two in one pixel
     rules = alt.Chart(table).mark_rule(stroke=ALARM, strokeDash=[4, 3]).encode(x="step:Q")
     numbers = alt.Chart(labels).mark_text(fill=ALARM, fontSize=11, fontWeight="bold", dy=-8)
     return rules + numbers.encode(x="step:Q", y=alt.value(0), text="number:N")
+
+
+def _numbers(numbers: pd.Series) -> str:
+    """Return numbers as text, many of them as the first and the last."""
+    told = [str(number) for number in numbers]
+    return ", ".join(told) if len(told) <= 3 else f"{told[0]} to {told[-1]}"
 
 
 def _scales(values: NDArray[np.float64], domain: tuple[float, float] | None, log: bool) -> tuple[alt.Scale, alt.Axis]:
     finite = values[np.isfinite(values)]
     low, high = (finite.min(), finite.max()) if len(finite) else (0, 0)
     if log and low > 0:
-        ticks = [step * 10.0**power for power in range(-9, 10) for step in (1, 2, 5)]
-        shown = [tick for tick in ticks if 0.8 * low <= tick <= 1.25 * high]
+        powers = 10.0 ** np.arange(-9, 10)
+        ticks = (np.outer(powers, steps).ravel() for steps in ((1, 2, 5), (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8)))
+        wide, close = ([float(f"{tick:.2g}") for tick in row if 0.8 * low <= tick <= 1.25 * high] for row in ticks)
+        shown = wide if len(wide) > 2 else close
         scale = alt.Scale(type="log", domain=[0.8 * low, 1.25 * high])
         return scale, alt.Axis(values=shown, format="~f")
     return alt.Scale(domain=list(domain)) if domain else alt.Scale(zero=True), alt.Axis(tickCount=5, format="~f")
 
 
 def _names(order: Sequence[str]) -> alt.Axis:
-    upright = len(order) <= NAMES_SHOWN and sum(map(len, order)) < 4 * NAMES_SHOWN
+    upright = len(order) * max(map(len, order), default=0) * LETTER <= WIDTH
     return alt.Axis(labelAngle=0 if upright else -60, labelOverlap="greedy", ticks=len(order) <= BARS)
 
 
-def _colour(field: str, domain: list[str]) -> alt.Color:
-    scale = alt.Scale(domain=domain, range=[COLOURS[index % len(COLOURS)] for index in range(len(domain))])
-    columns = 1 if sum(map(len, domain)) > 36 else len(domain)
-    return alt.Color(f"{field}:N", scale=scale, legend=alt.Legend(title=None, orient="top", columns=columns))
+def _colour(field: str, domain: list[str], colours: list[str], symbol: str, legend: bool = True) -> alt.Color:
+    scale = alt.Scale(domain=domain, range=colours)
+    if not legend or len(domain) == 1:  # the title says it
+        return alt.Color(f"{field}:N", scale=scale, legend=None)
+    columns = 1 if sum(map(len, domain)) > 40 else len(domain)
+    keyed = alt.Legend(title=None, orient="top", columns=columns, symbolType=symbol, symbolSize=120)
+    return alt.Color(f"{field}:N", scale=scale, legend=keyed)
 
 
 def _svg(chart: Any, description: str, height: int = HEIGHT) -> str:

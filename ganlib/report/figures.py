@@ -34,7 +34,7 @@ KINDS = (
     Kind("fid", "FID", True, ".2f", "fid_floor"),
     Kind("lite0_fid", "Lite0 FID", True, ".3f", "lite0_fid_floor"),
     Kind("domain_fid", "Domain FID", True, ".2f", "domain_fid_floor"),
-    Kind("diversity_score", "Diversity score", False, ".2f", "of 1; mode collapse is 1 less this"),
+    Kind("diversity_score", "Diversity score", False, ".2f", "at most 1; mode collapse is 1 minus this"),
     *(Kind(name, *metric.headline) for name, metric in METRICS.items() if metric.headline),
     Kind("classes_covered", "Classes covered", False, "d", "a class counts from a tenth of its real share"),
     Kind("class_agreement", "Class agreement", False, ".1%", "judge_accuracy"),
@@ -124,9 +124,9 @@ def _over_floor(metrics: Metrics, kind: Kind) -> str:
     """Hold a distance, which falls with the number of images, against held-out ones at the count that both have."""
     ratio = f"{kind.name}_over_floor"
     if ratio not in metrics:
-        return "no floor above 0, which real held-out images reach"
+        return "real held-out images reach 0"
     bounds = [metrics[name] for name in (f"{ratio}_low", f"{ratio}_high") if name in metrics]
     interval = f" ({' to '.join(f'{bound:.1f}' for bound in bounds)})" if bounds else ""
     ours, floor = (_text(metrics[name], kind) for name in (f"{kind.name}_matched", kind.held_against))
-    count = f"at {metrics['matched_images']:,} images a side: {ours}"
-    return f"{count}, {metrics[ratio]:.1f} times{interval} the floor of {floor}, which real held-out images reach"
+    count = f"with {metrics['matched_images']:,} images on each side {ours}"
+    return f"{count}, {metrics[ratio]:.1f} times{interval} the {floor} of real held-out images"

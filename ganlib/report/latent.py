@@ -7,10 +7,8 @@ from typing import Any
 import numpy as np
 
 from ganlib.core.files import read_json
-from ganlib.report.parts import Absent, Picture, found, framed, tiled
+from ganlib.report.parts import SHARP, Absent, Picture, found, framed, tiled
 
-HEAVIEST = 1_500_000
-"""Bytes of the largest animation that a page carries."""
 COMPLETED = 8
 """Completed images that are shown of each mask."""
 
@@ -32,8 +30,6 @@ def latent_section(folder: Path) -> Section:
         return tiled(array.reshape(-1, *array.shape[2:]), array.shape[1], alt.format(*array.shape))
 
     walk = found(folder / "walk.webp", Path.read_bytes, "explore")
-    if not isinstance(walk, Absent) and len(walk) > HEAVIEST:
-        walk = Absent(f"it has {len(walk) / 1e6:.1f} MB; open {folder / 'walk.webp'}")
     return {
         "interpolation": picture("interpolation", "{0} rows of {1} images, each from one latent to another"),
         "plane": picture("plane", "{0} by {1} images on a plane through latent space"),
@@ -42,7 +38,20 @@ def latent_section(folder: Path) -> Section:
         "made": picture("neighbours", "{0} generated images", slice(0, 1)),
         "neighbours": picture("neighbours", "the {1} nearest training images of each", slice(1, None)),
         "arithmetic": notes if isinstance(notes, Absent) else _equations(folder, notes),
+        "planes": found(folder / "planes", lambda path: _planes(path, told), "explore"),
         "walk": walk if isinstance(walk, Absent) else framed(walk, "webp", "Images that change as their latents walk"),
+    }
+
+
+def _planes(folder: Path, notes: Mapping[str, Any]) -> Section:
+    """Return what the explorer drags over: a sprite of `count` by `count` images for each name."""
+    sprites = [framed((folder / f"{number}.webp").read_bytes(), "webp", "") for number in range(len(notes["planes"]))]
+    return {
+        "names": notes["planes"],
+        "count": notes["explorer"],
+        "sharp": sprites[0].width <= SHARP * notes["explorer"],
+        "first": sprites[0].uri,
+        "sprites": [sprite.uri for sprite in sprites],
     }
 
 

@@ -35,6 +35,7 @@ def training_section(training: Path, metrics: Path, figures: Mapping[str, Any]) 
         "best": best,
         "epochs": None if isinstance(history, Absent) or "epoch" not in history else history["epoch"].iloc[-1],
         "distance": "Domain FID" if isinstance(evaluations, Absent) else distance_title(evaluations),
+        "distance_name": "distance" if isinstance(evaluations, Absent) else distance_name(evaluations),
         "charts": history_charts(history, fired)
         | evaluation_charts(evaluations, fired, best)
         | {"memory": _memory_chart(evaluations, fired, figures)},
@@ -52,7 +53,7 @@ def history_charts(history: pd.DataFrame | Absent, alarms: pd.DataFrame | None) 
     lines = {
         "losses": ({"d_loss": "discriminator", "g_loss": "generator"}, "loss", "Losses of both networks by step"),
         "confidence": (
-            {"d_real": "D(x), real", "d_fake": "D(G(z)) before D's update", "d_fake_after": "after it"},
+            {"d_real": "real", "d_fake": "generated", "d_fake_after": "the same, D updated"},
             "mean probability of real",
             "What the discriminator believes of real and generated images by step",
         ),
@@ -79,8 +80,7 @@ def evaluation_charts(evaluations: pd.DataFrame | Absent, alarms: pd.DataFrame |
     if isinstance(evaluations, Absent):
         return {"distance": evaluations, "diversity": evaluations}
     at, distance = "at each evaluation of the moving average", chooses_best(evaluations)
-    title = distance_title(evaluations)
-    name = title[0].lower() + title[1:]
+    title, name = distance_title(evaluations), distance_name(evaluations)
     return {
         "distance": charts.curves(
             charts.series(evaluations, {distance: name}),
@@ -131,6 +131,12 @@ def own_charts(evaluations: pd.DataFrame, alarms: pd.DataFrame | None) -> dict[s
 def distance_title(evaluations: pd.DataFrame) -> str:
     """Return the name, to begin a sentence with, of the distance that chooses the best weights."""
     return f"{chooses_best(evaluations).removesuffix('_fid_to_heldout')} FID".capitalize().replace("fid", "FID")
+
+
+def distance_name(evaluations: pd.DataFrame) -> str:
+    """Return the same for the middle of a sentence."""
+    title = distance_title(evaluations)
+    return title[0].lower() + title[1:]
 
 
 def film_strip(path: Path, evaluations: pd.DataFrame | Absent, best: int | None) -> Section | Absent:
