@@ -17,8 +17,8 @@ from ganlib.core.images import to_pixels, to_unit_range
 from ganlib.core.packed import AnyImages
 from ganlib.core.precision import has_bf16
 from ganlib.core.schema import CompleteParams
+from ganlib.datasets.masks import Mask, blend, observe
 from ganlib.functional.latents import draw_classes, draw_latents, from_normal, to_normal
-from ganlib.looking.masks import Mask, blend, observe
 from ganlib.networks.families import Discriminator, Generator
 
 TRIAL = 10

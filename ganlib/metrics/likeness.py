@@ -1,0 +1,47 @@
+"""How like an image is to the truth, pixel by pixel: PSNR and SSIM, for pairs."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import correlate1d
+
+PEAK = 255.0
+WINDOW, SPREAD = 11, 1.5
+"""Side of SSIM's Gaussian window, and its standard deviation, in pixels."""
+K1, K2 = 0.01, 0.03
+"""Shares of the peak that keep SSIM's fractions stable where there is nothing."""
+
+Images = NDArray[np.uint8]
+
+
+def psnr(images: Images, truth: Images, where: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
+    """Return 10 log10(255^2 / mean squared error) of each of (N, C, H, W) images, in dB, (N,); inf where it is equal.
+
+    `where` (H, W) names the pixels that count; all without it.
+    """
+    error = np.square(images.astype(np.float64) - truth)
+    error = error.mean((1, 2, 3)) if where is None else error[:, :, where].mean((1, 2))
+    with np.errstate(divide="ignore"):
+        return 10 * np.log10(PEAK**2 / error)
+
+
+def ssim(images: Images, truth: Images) -> NDArray[np.float64]:
+    """Return the structural similarity of each of (N, C, H, W) images, at most 1, (N,).
+
+    Wang et al. 2004: local means, variances and covariance under a Gaussian window, per channel, averaged over all
+    places at which the window lies inside the image; images smaller than the window take the largest that fits.
+    """
+    x, y = images.astype(np.float64), truth.astype(np.float64)
+    side = min(WINDOW, (min(images.shape[2:]) - 1) // 2 * 2 + 1)
+    weights = np.exp(-np.square(np.arange(side) - side // 2) / (2 * SPREAD**2))
+    inside = np.s_[:, :, side // 2 : images.shape[2] - side // 2, side // 2 : images.shape[3] - side // 2]
+
+    def local(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        for axis in (2, 3):
+            values = correlate1d(values, weights / weights.sum(), axis)
+        return values[inside]
+
+    mean_x, mean_y = local(x), local(y)
+    var_x, var_y, both = local(x * x) - mean_x**2, local(y * y) - mean_y**2, local(x * y) - mean_x * mean_y
+    c1, c2 = (K1 * PEAK) ** 2, (K2 * PEAK) ** 2
+    values = (2 * mean_x * mean_y + c1) * (2 * both + c2) / ((mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2))
+    return values.mean((1, 2, 3))

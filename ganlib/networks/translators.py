@@ -1,0 +1,65 @@
+"""Networks from images to images of the same size: a U-Net with skips, and an encoder and decoder without."""
+
+import torch
+from torch import nn
+
+from ganlib.networks.blocks import NORMS, initialise
+
+MOST = 8
+"""Times `width` that a layer has channels at most (Isola 2017)."""
+
+
+def halvings(image_size: int, most: int) -> int:
+    """Return how often an image can be halved before its side is odd, at most `most`."""
+    count = 0
+    while count < most and image_size % 2 == 0:
+        image_size, count = image_size // 2, count + 1
+    return count
+
+
+class Translator(nn.Module):
+    """Images (N, in_channels, H, H) to (N, out_channels, H, H), both in [-1, 1] (Isola et al. 2017, arXiv:1611.07004).
+
+    C64-C128-C256-C512-... and back, each layer a convolution of 4x4 and stride 2. With `skips` every layer on the way
+    back also sees its mirror on the way in: a U-Net (Ronneberger 2015). Without, it is a context encoder (Pathak 2016)
+    whose dense bottleneck is the innermost convolution. The outermost and innermost layers have no norm. The paper's dropout is left out, so that a translation is one image.
+    """
+
+    def __init__(
+        self, *, image_size: int, in_channels: int, out_channels: int, width: int, depth: int, norm: str, skips: bool
+    ):
+        super().__init__()
+        self.in_channels, self.image_size, self.skips = in_channels, image_size, skips
+        depth = halvings(image_size, depth)
+        widths = [min(2**level, MOST) * width for level in range(depth)]
+        self.down, self.up = nn.ModuleList(), nn.ModuleList()
+        for level, channels in enumerate(widths):
+            plain = level in (0, depth - 1)
+            self.down.append(
+                nn.Sequential(
+                    nn.LeakyReLU(0.2) if level else nn.Identity(),
+                    nn.Conv2d(widths[level - 1] if level else in_channels, channels, 4, 2, 1, bias=plain),
+                    nn.Identity() if plain else NORMS[norm](channels),
+                )
+            )
+        for level in reversed(range(depth)):
+            joined = widths[level] * (2 if skips and level < depth - 1 else 1)
+            outputs = widths[level - 1] if level else out_channels
+            self.up.append(
+                nn.Sequential(
+                    nn.ReLU(),
+                    nn.ConvTranspose2d(joined, outputs, 4, 2, 1, bias=not level),
+                    NORMS[norm](outputs) if level else nn.Tanh(),
+                )
+            )
+        initialise(self)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        seen: list[torch.Tensor] = []
+        x = images
+        for layer in self.down:
+            x = layer(x)  # (N, width, H / 2, H / 2) ... (N, 8 width, H / 2^depth, H / 2^depth)
+            seen.append(x)
+        for number, (layer, mirror) in enumerate(zip(self.up, reversed(seen), strict=True)):
+            x = layer(torch.cat([x, mirror], 1) if self.skips and number else x)
+        return x
