@@ -28,18 +28,15 @@ def ssim(images: Images, truth: Images) -> NDArray[np.float64]:
     """Return the structural similarity of each of (N, C, H, W) images, at most 1, (N,).
 
     Wang et al. 2004: local means, variances and covariance under a Gaussian window, per channel, averaged over all
-    places at which the window lies inside the image; images smaller than the window take the largest that fits.
+    pixels; beyond its border an image is mirrored, as torchmetrics does.
     """
-    x, y = images.astype(np.float64), truth.astype(np.float64)
-    side = min(WINDOW, (min(images.shape[2:]) - 1) // 2 * 2 + 1)
-    weights = np.exp(-np.square(np.arange(side) - side // 2) / (2 * SPREAD**2))
-    inside = np.s_[:, :, side // 2 : images.shape[2] - side // 2, side // 2 : images.shape[3] - side // 2]
+    weights = np.exp(-np.square(np.arange(WINDOW) - WINDOW // 2) / (2 * SPREAD**2))
+    weights /= weights.sum()
 
     def local(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        for axis in (2, 3):
-            values = correlate1d(values, weights / weights.sum(), axis)
-        return values[inside]
+        return correlate1d(correlate1d(values, weights, 2, mode="mirror"), weights, 3, mode="mirror")
 
+    x, y = images.astype(np.float64), truth.astype(np.float64)
     mean_x, mean_y = local(x), local(y)
     var_x, var_y, both = local(x * x) - mean_x**2, local(y * y) - mean_y**2, local(x * y) - mean_x * mean_y
     c1, c2 = (K1 * PEAK) ** 2, (K2 * PEAK) ** 2

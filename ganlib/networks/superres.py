@@ -27,8 +27,8 @@ class SuperResolver(nn.Module):
     """Images (N, channels, h, w) to (N, channels, factor h, factor w), both in [-1, 1].
 
     k9n64, so many residual blocks, a skip over all of them, and each doubling a convolution whose four times as many
-    channels are shuffled into pixels (Shi 2016, arXiv:1609.05158). What comes out is added to a bicubic enlargement, and
-    is 0 at first, so that a short training starts from that.
+    channels are shuffled into pixels (Shi 2016, arXiv:1609.05158). What comes out is added to a bicubic enlargement,
+    and is 0 at first, so that a short training starts from that.
     """
 
     def __init__(self, *, channels: int, width: int, blocks: int, factor: int, norm: str):

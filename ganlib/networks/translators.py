@@ -22,7 +22,8 @@ class Translator(nn.Module):
 
     C64-C128-C256-C512-... and back, each layer a convolution of 4x4 and stride 2. With `skips` every layer on the way
     back also sees its mirror on the way in: a U-Net (Ronneberger 2015). Without, it is a context encoder (Pathak 2016)
-    whose dense bottleneck is the innermost convolution. The outermost and innermost layers have no norm. The paper's dropout is left out, so that a translation is one image.
+    whose bottleneck is the innermost convolution. The outermost and innermost layers have no norm. The paper's dropout
+    is left out, so that a translation is one image.
     """
 
     def __init__(
