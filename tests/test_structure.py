@@ -10,10 +10,10 @@ from typing import Any, get_args
 import pytest
 from ruamel.yaml import YAML
 
-from ganlib.core.params import load_domains_params, load_params
-from ganlib.core.schema import NO_PATH, DomainsParams, GamesParams, Params
+from ganlib.core.params import KINDS, load_domains_params, load_params
+from ganlib.core.schema import NO_PATH, DomainsGamesParams, DomainsParams, GamesParams, Params
 from ganlib.report.parts import flat
-from ganlib.training.game import Game
+from ganlib.training.game import Game, ProbedGame, TranslatingGame
 from tests.imports import ROOT, imported_modules, reached_files
 from tests.test_params import STAGES
 
@@ -49,6 +49,7 @@ ELSEWHERE = {
 TOOLS = ["__init__", "__main__", "params", "export", "generate", "hub", "checkpoints", "repair"]
 GAMES = get_args(Params.model_fields["game"].annotation)
 DOMAINS_GAMES = get_args(DomainsParams.model_fields["game"].annotation)
+DOMAINS_TRAIN = ("train", "baseline")
 MOST_LINES, MOST_ENTRIES, MOST_COLUMNS = 0.2, 12, 27
 
 CHECKED = ["data/raw"]
@@ -133,11 +134,16 @@ def test_the_pipeline_is_read_at_one_look():
 
 def test_a_game_is_a_file_a_section_and_what_the_loop_asks_for():
     files = {path.stem for path in (ROOT / "ganlib/games").glob("*.py")} - {"__init__"}
-    assert files == set(GAMES) == set(GamesParams.model_fields)
+    assert files == {*GAMES, *DOMAINS_GAMES} and set(GAMES) == set(GamesParams.model_fields)
+    assert set(DOMAINS_GAMES) == set(DomainsGamesParams.model_fields) == set(KINDS)
+    assert all("games.${game}" in DOMAINS["stages"][name]["params"][0]["domains/params.yaml"] for name in DOMAINS_TRAIN)
+    for game in DOMAINS_GAMES:
+        asked = {name for it in (Game, TranslatingGame) for name in vars(it) if not name.startswith("_")}
+        assert asked <= set(vars(import_module(f"ganlib.games.{game}")))
     for stage in ("train", "probe"):
         assert "ganlib/games/${game}.py" in PIPELINE["stages"][stage]["deps"]
         assert "games.${game}" in PIPELINE["stages"][stage]["params"]
-    asked = {name for name in vars(Game) if not name.startswith("_")}
+    asked = {name for it in (Game, ProbedGame) for name in vars(it) if not name.startswith("_")}
     for game in GAMES:
         assert asked <= set(vars(import_module(f"ganlib.games.{game}")))
 

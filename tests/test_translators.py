@@ -32,7 +32,7 @@ def test_a_size_is_halved_while_it_can_be(size: int, times: int):
 
 def test_the_paper_s_unet_and_patchgan_have_the_weights_of_its_authors_code():
     # 54.414 M and 2.769 M as pytorch-CycleGAN-and-pix2pix prints of unet_256 and of the basic discriminator, with batch
-    # norm, 3 channels, and A beside B in D. Its outermost and innermost convolutions have no bias, which nothing follows.
+    # norm, 3 channels, and A beside B in D. Its outermost and innermost convolutions have no bias.
     unet = translator(256, in_channels=3, width=64, depth=8, norm="batch")
     patches = PatchDiscriminator(channels=6, width=64, layers=3, norm="batch")
     assert round((weights(unet) - 64 - 512) / 1e6, 3) == 54.414 and round(weights(patches) / 1e6, 3) == 2.769

@@ -67,6 +67,12 @@ def read_params(path: Path, schema: type[Schema], check: Callable[[Schema], None
     return params
 
 
+def without_adversary(params: DomainsParams) -> DomainsParams:
+    """Return what trains the same network by its distance to the truth alone: the papers' own baseline."""
+    section = getattr(params.games, params.game).model_copy(update={"adversary": 0.0})
+    return params.model_copy(update={"games": params.games.model_copy(update={params.game: section})})
+
+
 def given_path(value: str) -> Path | None:
     """Return what a parameter names as a path, or None where it stands for no path."""
     return None if Path(value) == Path(NO_PATH) else Path(value)

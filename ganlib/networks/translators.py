@@ -1,5 +1,7 @@
 """Networks from images to images of the same size: a U-Net with skips, and an encoder and decoder without."""
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -64,3 +66,19 @@ class Translator(nn.Module):
         for number, (layer, mirror) in enumerate(zip(self.up, reversed(seen), strict=True)):
             x = layer(torch.cat([x, mirror], 1) if self.skips and number else x)
         return x
+
+
+class Inpainter(nn.Module):
+    """Images (N, channels, H, H) whose hole is grey to images whose hole is filled, both in [-1, 1].
+
+    `hidden` are rows of the hole, with a 1 for each pixel in it; what lies outside is kept.
+    """
+
+    def __init__(self, *, image_size: int, channels: int, width: int, depth: int, norm: str, hidden: list[str]):
+        super().__init__()
+        shape: dict[str, Any] = {"image_size": image_size, "in_channels": channels, "out_channels": channels}
+        self.translator = Translator(**shape, width=width, depth=depth, norm=norm, skips=False)
+        self.register_buffer("hidden", torch.tensor([[pixel == "1" for pixel in row] for row in hidden]))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.translator(images).to(images).where(self.hidden, images)

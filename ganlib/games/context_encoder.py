@@ -1,0 +1,56 @@
+"""An encoder and decoder fill the hole of an image, and a PatchGAN judges it (Pathak 2016, arXiv:1604.07379)."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from ganlib.core.schema import DomainsParams
+from ganlib.games import pix2pix
+from ganlib.games.pix2pix import Batch, Recipe, Result, patches_config, play, recipe_of, translated
+from ganlib.networks.patches import PatchDiscriminator
+from ganlib.networks.translators import Inpainter
+from ganlib.training.claims import Claim
+from ganlib.training.game import Players
+
+BUILDERS: Mapping[str, Callable[..., nn.Module]] = {"generator": Inpainter, "discriminator": PatchDiscriminator}
+TEAMS, AVERAGED, HIDES_LABELS, DIMS = pix2pix.TEAMS, pix2pix.AVERAGED, pix2pix.HIDES_LABELS, pix2pix.DIMS
+shown, recipe_at, kind, limits = pix2pix.shown, pix2pix.recipe_at, pix2pix.kind, pix2pix.limits
+figures, draw, measure = pix2pix.figures, pix2pix.draw, pix2pix.measure
+
+
+def configs(params: DomainsParams, meta: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    b, model = meta["b"], params.model
+    generator = {
+        "image_size": b["image_size"],
+        "channels": b["channels"],
+        "width": model.width,
+        "depth": model.depth,
+        "norm": model.norm,
+        "hidden": ["".join("01"[int(hides)] for hides in row) for row in meta["hidden"]],
+    }
+    return {"generator": generator, "discriminator": patches_config(params, b["image_size"], b["channels"])}
+
+
+def recipe(params: DomainsParams, device: torch.device) -> Recipe:
+    section = params.games.context_encoder
+    return recipe_of(params, device, section.l2, section.adversary)
+
+
+def step(players: Players, batches: Sequence[Batch], recipe: Recipe) -> Result:
+    """Update D on whole images and those whose hole is filled, then G by the squared distance in the hole."""
+    (batch,) = batches
+    fake = translated(players, batch, recipe)
+    share = players.networks["generator"].hidden.float().mean()
+    content = (fake - batch.b).square().mean() / share  # outside of the hole it is 0
+    return play(players, batch.b, fake, content, recipe, lambda images: images)
+
+
+def promises(figures: Mapping[str, Mapping[str, float]]) -> list[Claim]:
+    """Compare with the mean image, and with L2 alone: Pathak 2016, sections 3.2 and 5."""
+    ours, alone, mean, source = figures["ours"], figures["alone"], figures["mean"], "Pathak 2016, section 5"
+    return [
+        Claim("PSNR in the hole, dB", ours["hidden_psnr"], "mean image", mean["hidden_psnr"], "higher", source),
+        Claim("distance of sets (FID) to held-out B", ours["fid"], "L2 alone", alone["fid"], "lower", source),
+    ]

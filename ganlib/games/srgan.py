@@ -1,0 +1,66 @@
+"""SRResNet makes small images large, and a discriminator asks for detail (Ledig 2017, arXiv:1609.04802).
+
+The distance to the truth is that of pixels, and not of VGG's features, whose weights would have to be downloaded.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.functional import mse_loss
+
+from ganlib.core.schema import DomainsParams
+from ganlib.games import pix2pix
+from ganlib.games.pix2pix import Batch, Recipe, Result, patches_config, play, recipe_of, translated
+from ganlib.networks.patches import PatchDiscriminator
+from ganlib.networks.superres import SuperResolver
+from ganlib.training.claims import Claim
+from ganlib.training.game import Players
+
+BUILDERS: Mapping[str, Callable[..., nn.Module]] = {"generator": SuperResolver, "discriminator": PatchDiscriminator}
+TEAMS, AVERAGED, HIDES_LABELS, DIMS = pix2pix.TEAMS, pix2pix.AVERAGED, pix2pix.HIDES_LABELS, pix2pix.DIMS
+shown, kind, limits = pix2pix.shown, pix2pix.kind, pix2pix.limits
+figures, draw, measure = pix2pix.figures, pix2pix.draw, pix2pix.measure
+
+
+def configs(params: DomainsParams, meta: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    a, b, model = meta["a"], meta["b"], params.model
+    generator = {
+        "channels": b["channels"],
+        "width": model.width,
+        "blocks": model.blocks,
+        "factor": b["image_size"] // a["image_size"],
+        "norm": model.norm,
+    }
+    return {"generator": generator, "discriminator": patches_config(params, b["image_size"], b["channels"])}
+
+
+def recipe(params: DomainsParams, device: torch.device) -> Recipe:
+    section = params.games.srgan
+    return recipe_of(params, device, section.l2, section.adversary)
+
+
+def recipe_at(step: int, recipe: Recipe, params: DomainsParams) -> Recipe:
+    """Return the recipe of one step: the first are SRResNet's alone."""
+    alone = step <= params.games.srgan.alone * params.steps
+    return replace(pix2pix.recipe_at(step, recipe, params), adversary=0 if alone else recipe.adversary)
+
+
+def step(players: Players, batches: Sequence[Batch], recipe: Recipe) -> Result:
+    """Update D on large images and enlarged ones, then G."""
+    (batch,) = batches
+    fake = translated(players, batch, recipe)
+    return play(players, batch.b, fake, mse_loss(fake, batch.b), recipe, lambda images: images)
+
+
+def promises(figures: Mapping[str, Mapping[str, float]]) -> list[Claim]:
+    """Compare SRResNet with bicubic in likeness, and SRGAN with both in features: Ledig 2017, tables 1 and 2."""
+    ours, alone, bicubic, source = figures["ours"], figures["alone"], figures["bicubic"], "Ledig 2017, table 2"
+    return [
+        Claim("PSNR of SRResNet alone, dB", alone["psnr"], "bicubic", bicubic["psnr"], "higher", source),
+        Claim("SSIM of SRResNet alone", alone["ssim"], "bicubic", bicubic["ssim"], "higher", source),
+        Claim("distance of features of SRGAN", ours["features"], "SRResNet", alone["features"], "lower", source),
+        Claim("the same", ours["features"], "bicubic", bicubic["features"], "lower", source),
+    ]
