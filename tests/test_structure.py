@@ -151,6 +151,7 @@ def test_a_game_is_a_file_a_section_and_what_the_loop_asks_for():
 @pytest.mark.parametrize("stage", ALL_STAGES)
 def test_every_path_that_a_stage_is_given_is_declared(stage: str):
     known = [*SECTIONS[stage]["deps"], *outs_of(stage), *CHECKED, "domains/params.yaml"]
+    known += [str(Path(dep).parent) for dep in known if dep.startswith("metrics/domains/")]
     paths = [word for word in SECTIONS[stage]["cmd"].split() if "/" in word]
     assert [path for path in paths if not any(name == path or name.startswith(f"{path}/") for name in known)] == []
 
@@ -176,6 +177,8 @@ def test_every_path_in_the_params_of_two_domains_is_a_dependency_of_the_stages_t
     known = flat(load_domains_params(ROOT / "domains/params.yaml").model_dump())
     paths = {key for key, value in known.items() if "/" in str(value)}
     for stage, section in DOMAINS["stages"].items():
+        if stage == "report":  # it tells of them all, and opens none
+            continue
         read = [key for file in section["params"] for key in next(iter(file.values())) or []]
         needed = {path for path in paths if any(path == key or path.startswith(f"{key}.") for key in read)}
         assert {f"${{{path}}}" for path in needed} == {dep for dep in section["deps"] if dep.startswith("${")}, stage
