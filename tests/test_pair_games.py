@@ -6,20 +6,26 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch.nn.functional import binary_cross_entropy_with_logits, l1_loss
 
 from ganlib.core.errors import StoppedError, UserError
-from ganlib.core.files import sha256_of
+from ganlib.core.files import read_json, sha256_of
+from ganlib.core.packed import read_split
 from ganlib.core.params import load_domains_params, without_adversary
 from ganlib.core.schema import DomainsParams
 from ganlib.games import context_encoder, pix2pix, srgan
 from ganlib.training import run
 from ganlib.training.checkpoint import checkpoints_in
 from ganlib.training.game import Players, TranslatingGame, build_networks, build_players
+from stages.domains import evaluate as evaluate_stage
 from stages.domains import pairs as pairs_stage
+from stages.domains import report as report_stage
 from stages.domains import train as train_stage
+from stages.domains import translate as translate_stage
 from stages.judge import main as judge
 from tests.conftest import ROOT, edit_params
 
@@ -198,3 +204,29 @@ def test_a_baseline_is_another_training_and_too_few_pairs_are_refused(tmp_path: 
     write_params(tmp_path, "pix2pix", batch_size="400")
     with pytest.raises(UserError, match=r"batch_size = 400: there are only 1\d\d training images"):
         trained("never")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("game", GAMES)
+def test_translations_are_measured_shown_and_made_of_own_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, game: str
+):
+    monkeypatch.chdir(tmp_path)
+    prepared(tmp_path, game)
+    trained("ours")
+    trained("alone", alone=True)
+    Path("own").mkdir()
+    for number in range(3):
+        Image.fromarray(np.random.default_rng(number).integers(0, 256, (20, 24, 3), np.uint8)).save(f"own/{number}.png")
+    write_params(tmp_path, game, translate__path="own")
+    translate_stage.main(Path("pairs"), Path("ours"), Path("alone"), Path("made"), Path("metrics/translated.png"))
+    metrics = [Path("metrics") / name for name in ("evaluate.json", "claims.json", "baselines.csv")]
+    evaluate_stage.main(Path("pairs"), Path("judge"), Path("made"), *metrics)
+    report_stage.main(Path("pairs"), Path("ours"), Path("metrics"), Path("page.html"))
+    truth, made = read_split(Path("pairs/b"), "heldout").images, np.load("made/ours.npy")
+    expected = 10 * np.log10(255**2 / np.square(made.astype(float) - truth).mean((1, 2, 3)))
+    assert read_json(Path("metrics/evaluate.json"))["psnr"] == pytest.approx(expected.mean(), rel=1e-5)
+    assert [path.name for path in sorted(Path("made/own/b").iterdir())] == ["0.png", "1.png", "2.png"]
+    assert Image.open("made/own/b/0.png").size == (16, 16)
+    page = Path("page.html").read_text()
+    assert all(name in page for name in read_json(Path("metrics/claims.json"))) and "Absent" not in page
