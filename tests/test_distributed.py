@@ -45,7 +45,7 @@ VARIANTS = [
     {"architecture": "resnet", "d_norm": "none", "spectral_norm": True, "r1": 0},
 ]
 GAMES = [{"game": "semi", "feature_matching": True}]
-MORE_GAMES = [{"game": "semi"}]
+MORE_GAMES = [{"game": game} for game in ("semi", "aae", "bigan", "infogan")]
 
 
 def gradients_of_a_step(changes: dict[str, Any]) -> dict[str, torch.Tensor]:

@@ -96,7 +96,7 @@ def test_a_class_that_is_not_judged_has_a_dash_for_its_diversity(chain: Path):
 
 def test_evaluate_hands_on_the_names_of_classes_that_are_all_called_as_numbers(chain: Path, tmp_path: Path):
     shutil.copytree(chain, tmp_path / "numbers", ignore=shutil.ignore_patterns("tree"))
-    confusion = tmp_path / "numbers/data/reference/confusion.csv"
+    confusion = tmp_path / "numbers/data/judge/confusion.csv"
     write_table(confusion, pd.DataFrame({"asked": ["01", "1.0"], "judged": ["1.0", "1e3"]}))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path / "numbers")

@@ -34,10 +34,10 @@ TRAIN = [sys.executable, "-m", "stages.train", "data/prepared", "data/judge", "-
 UNLABELLED = {"loss.real_label_low": "1", "loss.real_label_high": "1"}
 VARIANTS = [
     {},
-    {"model.conditional": "auxiliary", "model.architecture": "resnet", "loss.auxiliary": "0.5"},
     {"game": "semi"},
 ]
 MORE_VARIANTS = [
+    {"model.conditional": "auxiliary", "model.architecture": "resnet", "loss.auxiliary": "0.5"},
     {"loss.name": "minimax", "train.instance_noise": "0.1", "loss.label_flip": "0.1", "train.d_steps": "2"},
     {"loss.name": "least_squares", "model.architecture": "mlp", "loss.real_label_high": "1"},
     {"loss.name": "hinge", "model.spectral_norm": "true"} | UNLABELLED,
@@ -46,6 +46,9 @@ MORE_VARIANTS = [
     {"model.conditional": "projection", "model.architecture": "mlp"},
     {"model.conditional": "concat"},
     {"game": "semi", "games.semi.feature_matching": "true", "train.d_steps": "2", "train.g_steps": "2"},
+    {"game": "aae"},
+    {"game": "infogan"},
+    {"game": "bigan"},
 ]
 
 
@@ -122,9 +125,7 @@ def test_resume_equals_uninterrupted_run(prepared: Path, changes: dict[str, str]
         assert not (prepared / "resumed").exists()
     assert "resumed at step" in finish(prepared, "resumed")
     whole = hashes(prepared / "whole")
-    assert {"best/generator.safetensors", "final/discriminator.safetensors", "history.csv", "progress.npz"} <= set(
-        whole
-    )
+    assert {"best/generator.safetensors", "final/generator_ema.json", "history.csv", "progress.npz"} <= set(whole)
     assert whole == hashes(prepared / "resumed")
     assert [path.name for path in prepared.glob("checkpoints/*/step-*.pt")] == ["step-000000120.pt"]
 

@@ -12,7 +12,7 @@ from ganlib.core.schema import Params
 from ganlib.networks.families import build_discriminator, build_generator, discriminator_config, generator_config
 from tests.conftest import ROOT, edit_params
 
-PAGES = {name: (ROOT / name).read_text(encoding="utf-8") for name in ("docs/setups.md", "README.md")}
+PAGES = {name: (ROOT / name).read_text(encoding="utf-8") for name in ("docs/setups.md", "docs/games.md", "README.md")}
 
 
 def commands(text: str) -> list[dict[str, str]]:

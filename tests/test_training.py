@@ -191,7 +191,7 @@ def test_a_residual_net_keeps_the_scale_of_its_features_at_the_start():
 
 @pytest.mark.parametrize(("architecture", "width"), [("dcgan", 1024), ("resnet", 1024), ("mlp", 1024)])
 def test_a_width_that_no_machine_holds_is_refused_at_once(architecture: str, width: int):
-    model = settings(architecture=architecture, width=width).model
+    model = settings(architecture=architecture, width=width, max_width=16_384).model
     with pytest.raises(UserError, match=rf"model\.width = {width}: {architecture} would have .* weights"):
         check_width(generator_config(model, 256, 3), discriminator_config(model, 256, 3))
     model = settings(architecture=architecture, width=64).model

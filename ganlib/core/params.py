@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -22,6 +23,11 @@ PARAMS_FILE, DOMAINS_FILE = Path("params.yaml"), Path("domains/params.yaml")
 PIPELINES = Path("dvc.yaml"), Path("domains/dvc.yaml")
 MAX_FRAMES = 2000
 """Of the animated walk: all are in memory at once."""
+ONE_UPDATE = {"loss.gradient_penalty": 0, "loss.weight_clip": 0, "train.d_steps": 1, "train.g_steps": 1}
+NO_IMAGES = {"train.cutout": 0, "train.colour": 0, "train.instance_noise": 0}
+UNREAD = {"infogan": ONE_UPDATE, "bigan": ONE_UPDATE, "aae": ONE_UPDATE | NO_IMAGES}
+"""By game: keys that it does not read, since it has one update a step, or since its D sees no images, and what turns
+them off. `train.translation`, which is on as committed, is left aside."""
 MAX_REFUSAL, MAX_LINES = 380, 5
 """Characters and lines about mistakes: what follows from the first ones is no help."""
 KINDS = {
@@ -105,6 +111,9 @@ def _check_together(params: Params) -> None:
         raise ValueError("model.dcgan.kernel_size = 4: upsampling nearest needs a kernel with a centre, 3 or 5")
     if params.game != "gan" and params.model.conditional != "none":
         raise ValueError(f"model.conditional = {params.model.conditional}: game {params.game} takes no classes: none")
+    for key, off in UNREAD.get(params.game, {}).items():
+        if (value := attrgetter(key)(params)) != off:
+            raise ValueError(f"{key} = {value}: game {params.game} does not read it: set it to {off}")
     if params.game == "semi" and params.train.on_collapse != "warn":
         raise ValueError(
             f"train.on_collapse = {params.train.on_collapse}: the judge, who knows all labels, would steer game semi, "

@@ -9,12 +9,9 @@ from numpy.typing import NDArray
 
 from ganlib.features.eyes import Extractor
 from ganlib.metrics.frechet import fit_gaussian, gaussian_distance
-from ganlib.metrics.likeness import psnr, ssim
+from ganlib.metrics.likeness import mean_psnr, ssim
 
 Images = NDArray[np.uint8]
-
-EQUAL = 68.0
-"""PSNR in dB at most, that of one level's difference in one pixel of a hundred: else one equal image would be all."""
 
 
 def pair_figures(
@@ -34,19 +31,14 @@ def pair_figures(
     for name, images in made.items():
         found = extractor.describe(images, device).features
         rows[name] = {
-            "psnr": finite_mean(psnr(images, truth)),
+            "psnr": mean_psnr(images, truth),
             "ssim": float(ssim(images, truth).mean()),
             "features": float(np.linalg.norm(found - real, axis=1).mean()),
             "fid": gaussian_distance(fit_gaussian(found), fit_gaussian(real)),
         }
         if hidden is not None:
-            rows[name]["hidden_psnr"] = finite_mean(psnr(images, truth, hidden))
+            rows[name]["hidden_psnr"] = mean_psnr(images, truth, hidden)
     return rows
-
-
-def finite_mean(values: NDArray[np.float64]) -> float:
-    """Return the mean of PSNRs, none over `EQUAL`."""
-    return float(np.minimum(values, EQUAL).mean())
 
 
 def described_claim(claim: Any) -> dict[str, Any]:

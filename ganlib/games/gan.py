@@ -244,10 +244,7 @@ def draw(data: Mapping[str, Any], draws: Draws, recipe: Recipe, params: Params) 
 
 def draw_one(picked: torch.Tensor, data: Mapping[str, Any], draws: Draws, recipe: Recipe, params: Params) -> Batch:
     """Return the batch of the real images picked, (N,)."""
-    model = params.model
-    real_images = to_unit_range(data["images"][picked])
-    real_images = flip(real_images, draws.stream("flip")) if params.data.flip else real_images
-    real_images = real_images.contiguous(memory_format=torch.channels_last)
+    model, real_images = params.model, draw_real(picked, data, draws, params)
     latents = draw_latents(params.batch_size, model.latent_dim, draws.stream("latents"), model.latents)
     both = None, None
     if model.conditional != "none":
@@ -256,6 +253,13 @@ def draw_one(picked: torch.Tensor, data: Mapping[str, Any], draws: Draws, recipe
         # WGAN-GP looks between a real and a fake image of one class.
         both = real_classes, real_classes if recipe.gradient_penalty else asked
     return draw_batch(real_images, latents, both, recipe, draws.stream("augment"))
+
+
+def draw_real(picked: torch.Tensor, data: Mapping[str, Any], draws: Draws, params: Params) -> torch.Tensor:
+    """Return the real images picked, (N,), as (N, C, H, W) in [-1, 1], half of them mirrored if `data.flip`."""
+    real_images = to_unit_range(data["images"][picked])
+    real_images = flip(real_images, draws.stream("flip")) if params.data.flip else real_images
+    return real_images.contiguous(memory_format=torch.channels_last)
 
 
 def step(players: Players, batches: Sequence[Batch], recipe: Recipe) -> Result:

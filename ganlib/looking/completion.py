@@ -18,7 +18,7 @@ from ganlib.core.packed import AnyImages
 from ganlib.core.precision import has_bf16
 from ganlib.core.schema import CompleteParams
 from ganlib.datasets.masks import Mask, blend, observe
-from ganlib.functional.latents import draw_classes, draw_latents, from_normal, to_normal
+from ganlib.functional.latents import draw_classes, draw_latents, from_normal, split_latents, to_normal
 from ganlib.networks.families import Discriminator, Generator
 
 TRIAL = 10
@@ -90,7 +90,7 @@ def search_latents(
 
     A conditional model is asked for the labels (N,), which stay. `prior` returns of D's scores how unreal images are,
     both (N,); how unlikely a latent is, -log p(z) per dimension but for a constant, is added to it. `advance` is told N
-    after each of the steps.
+    after each of the steps. A category among the latents stays, as labels do.
 
     Adam moves each number by itself and the networks are in evaluation mode, so images don't touch each other. Its
     learning rate falls to 0 in a straight line. Uniform latents are searched as normal ones, so that both have one
@@ -107,11 +107,14 @@ def search_latents(
         return context_losses(images.float(), known, mask, weights) + settings.prior_weight * unlikely
 
     normal = to_normal(starts, kind).clone().requires_grad_()
+    noise, category, numbers = split_latents(torch.ones_like(starts), kind)
+    moves = torch.cat([noise, 0 * category, numbers], 1)
     optimizer = torch.optim.Adam([normal], settings.lr)
     for step in range(steps):
         optimizer.param_groups[0]["lr"] = settings.lr * (1 - step / steps)
         with torch.enable_grad():
-            (normal.grad,) = torch.autograd.grad(losses().sum(), normal)
+            (gradient,) = torch.autograd.grad(losses().sum(), normal)
+        normal.grad = gradient * moves
         optimizer.step()
         advance(len(starts))
     return from_normal(normal.detach(), kind), losses().detach()

@@ -14,7 +14,7 @@ from ganlib.core.schema import ExploreParams
 from ganlib.features.eyes import Extractor
 from ganlib.features.judge import Judge
 from ganlib.features.judging import judge_images
-from ganlib.functional.latents import seen_classes
+from ganlib.functional.latents import parts_of, seen_classes, shortened
 from ganlib.looking.pictures import grid, labelled_rows
 from ganlib.looking.walks import class_means, combine, interpolate, loop, plane
 from ganlib.metrics.diversity import Labelled
@@ -69,7 +69,8 @@ def paint_walks(
     between = interpolate(starts, ends, torch.linspace(0, 1, columns), kind)  # (rows, columns, d)
     across = plane(draw(4, "plane"), columns, kind)  # (columns, columns, d)
     around = loop(stops, settings.frames, kind)  # (stops * frames, columns, d)
-    shrunk = torch.tensor(SHRUNK)[:, None, None] * draw(columns, "truncation")  # (factors, columns, d)
+    factors = torch.tensor(SHRUNK)[:, None, None]
+    shrunk = shortened(draw(columns, "truncation"), factors, kind)  # (factors, columns, d)
     return {
         "interpolation": paint(generator, between, torch.arange(rows)[:, None], device),
         "plane": paint(generator, across, torch.tensor(0), device),
@@ -97,10 +98,12 @@ def class_arithmetic(
 
     As in Radford et al. 2015, arXiv:1511.06434, figure 7, but means and sums are as long as latents are (`combine`);
     three classes are drawn for each equation. Without three classes to be found, or with a generator that is told the
-    class beside the latent, return why there is none.
+    class beside the latent or by a code, return why there is none.
     """
     if generator.class_names:
         return "the model is conditional: the class is not in its latents"
+    if parts_of(generator.latents).categories:
+        return "the latents say the category with a code, which can't be added up: metrics/probe sweeps the codes"
     average = settings.average
     logits = judge_logits(judge, generate(generator, latents, device), device)
     means = class_means(latents, logits, average, generator.latents)

@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 
 UNSERVED: Mapping[str, Mapping[str, str]] = {
-    "complete": {},
+    "complete": {
+        "aae": "the discriminator of game aae judges codes, and nobody how real an image is",
+        "bigan": "the discriminator of game bigan judges images beside their codes, which a search has none of",
+    },
     "explore": {},
 }
 """By stage and game: the reason, to be read after "Absent: "."""

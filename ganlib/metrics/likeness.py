@@ -5,6 +5,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import correlate1d
 
 PEAK = 255.0
+BEST_PSNR = 60.0
+"""dB that an exact match counts as in a mean."""
 WINDOW, SPREAD = 11, 1.5
 """Side of SSIM's Gaussian window, and its standard deviation, in pixels."""
 K1, K2 = 0.01, 0.03
@@ -22,6 +24,11 @@ def psnr(images: Images, truth: Images, where: NDArray[np.bool_] | None = None) 
     error = error.mean((1, 2, 3)) if where is None else error[:, :, where].mean((1, 2))
     with np.errstate(divide="ignore"):
         return 10 * np.log10(PEAK**2 / error)
+
+
+def mean_psnr(images: Images, truth: Images, where: NDArray[np.bool_] | None = None) -> float:
+    """Return the mean of PSNRs in dB, each at most 60: else one exact match would be all."""
+    return float(np.minimum(psnr(images, truth, where), BEST_PSNR).mean())
 
 
 def ssim(images: Images, truth: Images) -> NDArray[np.float64]:

@@ -1,26 +1,31 @@
-"""The families of networks that `model.architecture` names, and the front door to a published generator."""
+"""The families of networks that `model.architecture` names, and the front door to a published generator.
+
+Also what games build of a family's discriminator: an encoder, and a judge of images beside their latents.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from torch import nn
 
 from ganlib.core.errors import UserError
 from ganlib.core.schema import ModelParams
 from ganlib.core.weights import load_network
-from ganlib.networks import dcgan, mlp, resnet
+from ganlib.networks import blocks, dcgan, mlp, resnet
 
 MAX_WEIGHTS = 10**9
 """Weights of a network above which it is refused: with its optimiser and average, a thousand million take 16 GB."""
 
 Generator = dcgan.Generator | mlp.Generator | resnet.Generator
-Discriminator = dcgan.Discriminator | mlp.Discriminator | resnet.Discriminator
+FamilyDiscriminator = dcgan.Discriminator | mlp.Discriminator | resnet.Discriminator
+Discriminator = blocks.Discriminator
 
 
 class Family(NamedTuple):
     generator: type[Generator]
-    discriminator: type[Discriminator]
+    discriminator: type[FamilyDiscriminator]
     generators_own: frozenset[str] = frozenset()
     """Settings of the family's section of `model` that the discriminator does not have."""
 
@@ -107,9 +112,60 @@ def build_generator(*, architecture: str, **config: Any) -> Generator:
     return FAMILIES[architecture].generator(**config)
 
 
-def build_discriminator(*, architecture: str, **config: Any) -> Discriminator:
-    """Build the discriminator of a family with its own configuration; weights are drawn from torch's global state."""
+def build_discriminator(*, hidden: int = 0, **config: Any) -> Discriminator:
+    """Build the discriminator of a family with its own configuration; weights are drawn from torch's global state.
+
+    With `hidden`, it has so many units between its trunk and its heads.
+    """
+    return DeepDiscriminator(hidden, **config) if hidden else _build_trunk(**config)
+
+
+def _build_trunk(*, architecture: str, **config: Any) -> FamilyDiscriminator:
     return FAMILIES[architecture].discriminator(**config)
+
+
+class DeepDiscriminator(blocks.Discriminator):
+    """A family's unconditional discriminator with a dense layer between its trunk and its heads."""
+
+    def __init__(self, units: int, **config: Any):
+        super().__init__()
+        self.trunk = _build_trunk(**config)
+        self.hidden = mlp.dense(self.trunk.to_logit.in_features, units, config["activation"], config["norm"])
+        del self.trunk.to_logit
+        self.add_heads(units, "none", 0)
+        if config["spectral_norm"]:
+            blocks.apply_spectral_norm(nn.ModuleList([self.hidden, self.to_logit]))
+
+    def features(self, images: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+        return self.hidden(self.trunk.features(images, labels))
+
+
+class Encoder(nn.Module):
+    """Images (N, C, H, W) in [-1, 1] to latents (N, latent_dim): a discriminator's trunk and a linear layer."""
+
+    def __init__(self, *, latent_dim: int, **config: Any):
+        super().__init__()
+        self.trunk = build_discriminator(**config)
+        self.to_latents = nn.Linear(self.trunk.to_logit.in_features, latent_dim)
+        del self.trunk.to_logit
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.to_latents(self.trunk.features(images, None))
+
+
+class PairDiscriminator(nn.Module):
+    """Images (N, C, H, W) in [-1, 1] and their latents (N, latent_dim) to logits (N,)."""
+
+    def __init__(self, *, latent_dim: int, units: int, **config: Any):
+        super().__init__()
+        activation = config["activation"]
+        self.trunk = build_discriminator(**config)
+        self.embed = mlp.dense(latent_dim, units, activation, "none")
+        self.to_logit = mlp.dense_layers(self.trunk.to_logit.in_features + units, units, 1, 1, activation, "none")
+        del self.trunk.to_logit
+
+    def forward(self, images: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:
+        return self.to_logit(torch.cat([self.trunk.features(images, None), self.embed(latents)], 1)).squeeze(1)
 
 
 def load_generator(folder: str | Path, name: str = "generator") -> Generator:

@@ -84,3 +84,11 @@ class Discriminator(blocks.Discriminator):
 def dense(inputs: int, outputs: int, activation: str, norm: str) -> nn.Sequential:
     """Return a dense layer with its norm and activation."""
     return nn.Sequential(nn.Linear(inputs, outputs), NORMS[norm](outputs), ACTIVATIONS[activation]())
+
+
+def dense_layers(inputs: int, units: int, outputs: int, layers: int, activation: str, norm: str) -> nn.Sequential:
+    """Return hidden layers of so many units and a linear one behind them: (N, inputs) to (N, outputs)."""
+    sizes = pairwise([inputs, *[units] * layers])
+    network = nn.Sequential(*(dense(*size, activation, norm) for size in sizes), nn.Linear(units, outputs))
+    initialise(network)
+    return network

@@ -15,7 +15,7 @@ from ganlib.core.distributed import part, rank, together
 from ganlib.core.errors import UserError
 from ganlib.core.images import stretched, to_picture, to_pixels
 from ganlib.core.seeding import random_generator
-from ganlib.functional.latents import draw_classes, draw_latents
+from ganlib.functional.latents import draw_classes, draw_latents, shortened
 
 BATCH_SIZE = 64
 """Few enough that a batch's feature maps stay in a processor's cache."""
@@ -66,8 +66,9 @@ class Generator(nn.Module):
         """Return `count` pictures, grey or RGB; the same seed gives the same, and more of it begin with these.
 
         `labels` are names of classes, or indices into `class_names`, one a picture or one for all; without them classes
-        are as frequent as in training. `truncation` shortens latents: the lower, the more alike are the pictures, and
-        often the better. `stretch` undoes `data.resize: squash`. Raise UserError for what can't be asked for.
+        are as frequent as in training. `truncation` shortens latents, but for codes: the lower, the more alike are the
+        pictures, and often the better. `stretch` undoes `data.resize: squash`. Raise UserError for what can't be asked
+        for.
         """
         device = next(self.parameters()).device
         batches = self.draw(count, seed, self.indices(labels, count), truncation, device)
@@ -91,7 +92,10 @@ class Generator(nn.Module):
             ]
             latents = torch.cat([draw_latents(1, self.latent_dim, stream, self.latents) for stream in streams])
             labels = self._labels(streams, None if asked is None else asked[first : first + BATCH_SIZE])
-            yield generate(self, truncation * latents, device, labels), [] if labels is None else labels.tolist()
+            yield (
+                generate(self, shortened(latents, truncation, self.latents), device, labels),
+                [] if labels is None else labels.tolist(),
+            )
 
     def indices(self, labels: str | int | Sequence[str | int] | None, count: int) -> list[int] | None:
         """Return indices of classes that are given by their names or indices, one for each of `count` pictures."""

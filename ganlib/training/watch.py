@@ -18,7 +18,7 @@ from ganlib.functional.latents import draw_classes, draw_latents
 from ganlib.metrics.classes import class_table, diversity_figures
 from ganlib.metrics.diversity import Labelled
 from ganlib.metrics.frechet import Gaussian, fit_gaussian, gaussian_distance
-from ganlib.metrics.likeness import psnr
+from ganlib.metrics.likeness import mean_psnr
 from ganlib.metrics.reference import Reference, among_train, build_reference, into_bins
 from ganlib.networks.sampling import generate
 from ganlib.training.inputs import Inputs
@@ -74,7 +74,7 @@ class Watch:
         random = np.random.default_rng(random_generator(self.seed, "watch/draws").initial_seed())
         valid = among_train(fake, self.reference).valid
         diversity = diversity_figures(class_table(fake.take(valid), self.reference, 1, random), valid)
-        likeness = {} if self.truth is None else {"psnr": float(psnr(images, self.truth).mean())}
+        likeness = {} if self.truth is None else {"psnr": mean_psnr(images, self.truth)}
         return self.distances_of(images, fake) | {
             "valid": float(valid.mean()),
             "diversity_score": diversity["diversity_score"],
