@@ -75,7 +75,8 @@ def read_params(path: Path, schema: type[Schema], check: Callable[[Schema], None
 
 def without_adversary(params: DomainsParams) -> DomainsParams:
     """Return what trains the same network by its distance to the truth alone: the papers' own baseline."""
-    section = getattr(params.games, params.game).model_copy(update={"adversary": 0.0})
+    section = getattr(params.games, params.game)
+    section = section.model_copy(update={key: 0.0 for key in ("adversary", "features") if hasattr(section, key)})
     return params.model_copy(update={"games": params.games.model_copy(update={params.game: section})})
 
 

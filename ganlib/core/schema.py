@@ -568,11 +568,13 @@ class SrganParams(Section):
     """What only game `srgan` reads (Ledig 2017)."""
 
     l2: Weight
-    """Weight of the squared distance to the truth, 1 in the paper."""
+    """Weight of the squared distance to the truth; 1 for SRResNet in the paper."""
+    features: Weight
+    """Weight of the squared distance to the truth in what the judge's last convolution finds; 0.006 of VGG's there."""
     adversary: Weight
-    """Weight of D's judgement in the generator's loss, 0.001 in the paper; 0: SRResNet alone, without D."""
+    """Weight of D's judgement in the generator's loss, 0.001 in the paper; 0: without D."""
     alone: Annotated[Float, Field(ge=0, le=1)]
-    """Share of the steps, from the first, in which SRResNet learns without D."""
+    """Share of the steps, from the first, in which SRResNet learns by the distance between pixels alone."""
 
 
 class DomainsGamesParams(Section):

@@ -10,7 +10,7 @@ from ganlib.core.schema import DomainsParams
 from ganlib.games import pix2pix
 from ganlib.games.pix2pix import Batch, Recipe, Result, patches_config, play, recipe_of, translated
 from ganlib.networks.patches import PatchDiscriminator
-from ganlib.networks.translators import Inpainter
+from ganlib.networks.translators import Inpainter, box_of
 from ganlib.training.claims import Claim
 from ganlib.training.game import Players
 
@@ -22,15 +22,17 @@ figures, draw, measure = pix2pix.figures, pix2pix.draw, pix2pix.measure
 
 def configs(params: DomainsParams, meta: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     b, model = meta["b"], params.model
+    hidden = ["".join("01"[int(hides)] for hides in row) for row in meta["hidden"]]
     generator = {
         "image_size": b["image_size"],
         "channels": b["channels"],
         "width": model.width,
         "depth": model.depth,
         "norm": model.norm,
-        "hidden": ["".join("01"[int(hides)] for hides in row) for row in meta["hidden"]],
+        "hidden": hidden,
     }
-    return {"generator": generator, "discriminator": patches_config(params, b["image_size"], b["channels"])}
+    shortest = min(box.stop - box.start for box in box_of(hidden))
+    return {"generator": generator, "discriminator": patches_config(params, shortest, b["channels"])}
 
 
 def recipe(params: DomainsParams, device: torch.device) -> Recipe:
@@ -39,12 +41,15 @@ def recipe(params: DomainsParams, device: torch.device) -> Recipe:
 
 
 def step(players: Players, batches: Sequence[Batch], recipe: Recipe) -> Result:
-    """Update D on whole images and those whose hole is filled, then G by the squared distance in the hole."""
+    """Update D on what was in the hole and what fills it, then G by the squared distance in the hole.
+
+    As in the paper's own code for a hole in the centre, D sees the hole alone: the smallest rectangle around it.
+    """
     (batch,) = batches
-    fake = translated(players, batch, recipe)
-    share = players.networks["generator"].hidden.float().mean()
+    generator, fake = players.networks["generator"], translated(players, batch, recipe)
+    share = generator.hidden.float().mean()
     content = (fake - batch.b).square().mean() / share  # outside of the hole it is 0
-    return play(players, batch.b, fake, content, recipe, lambda images: images)
+    return play(players, batch.b, fake, content, recipe, lambda x: x[:, :, generator.rows, generator.columns])
 
 
 def promises(figures: Mapping[str, Mapping[str, float]]) -> list[Claim]:

@@ -1,10 +1,10 @@
 """SRResNet makes small images large, and a discriminator asks for detail (Ledig 2017, arXiv:1609.04802).
 
-The distance to the truth is that of pixels, and not of VGG's features, whose weights would have to be downloaded.
+The judge stands for VGG, whose weights would have to be downloaded: its last convolution's maps are compared, too.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -13,7 +13,7 @@ from torch.nn.functional import mse_loss
 
 from ganlib.core.schema import DomainsParams
 from ganlib.games import pix2pix
-from ganlib.games.pix2pix import Batch, Recipe, Result, patches_config, play, recipe_of, translated
+from ganlib.games.pix2pix import Batch, Result, patches_config, play, recipe_of, translated
 from ganlib.networks.patches import PatchDiscriminator
 from ganlib.networks.superres import SuperResolver
 from ganlib.training.claims import Claim
@@ -37,22 +37,34 @@ def configs(params: DomainsParams, meta: Mapping[str, Any]) -> dict[str, dict[st
     return {"generator": generator, "discriminator": patches_config(params, b["image_size"], b["channels"])}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Recipe(pix2pix.Recipe):
+    features: float
+    """Weight of the distance between the judge's maps in this step."""
+
+
 def recipe(params: DomainsParams, device: torch.device) -> Recipe:
     section = params.games.srgan
-    return recipe_of(params, device, section.l2, section.adversary)
+    shared = recipe_of(params, device, section.l2, section.adversary)
+    return Recipe(**vars(shared), features=section.features)
 
 
 def recipe_at(step: int, recipe: Recipe, params: DomainsParams) -> Recipe:
-    """Return the recipe of one step: the first are SRResNet's alone."""
+    """Return the recipe of one step: the first are SRResNet's, by pixels alone."""
+    due = pix2pix.recipe_at(step, recipe, params)
     alone = step <= params.games.srgan.alone * params.steps
-    return replace(pix2pix.recipe_at(step, recipe, params), adversary=0 if alone else recipe.adversary)
+    return replace(recipe, r1_weight=due.r1_weight, **(dict.fromkeys(("adversary", "features"), 0.0) if alone else {}))
 
 
 def step(players: Players, batches: Sequence[Batch], recipe: Recipe) -> Result:
     """Update D on large images and enlarged ones, then G."""
     (batch,) = batches
     fake = translated(players, batch, recipe)
-    return play(players, batch.b, fake, mse_loss(fake, batch.b), recipe, lambda images: images)
+    content = recipe.content * mse_loss(fake, batch.b)
+    if recipe.features:
+        judge = players.networks["judge"]
+        content = content + recipe.features * mse_loss(judge.maps(fake), judge.maps(batch.b))
+    return play(players, batch.b, fake, content, replace(recipe, content=1.0), lambda images: images)
 
 
 def promises(figures: Mapping[str, Mapping[str, float]]) -> list[Claim]:

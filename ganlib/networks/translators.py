@@ -68,6 +68,13 @@ class Translator(nn.Module):
         return x
 
 
+def box_of(hidden: list[str]) -> tuple[slice, slice]:
+    """Return the rows and the columns of the smallest rectangle around the pixels that are 1."""
+    rows = [number for number, row in enumerate(hidden) if "1" in row]
+    columns = [number for number, column in enumerate(zip(*hidden, strict=True)) if "1" in column]
+    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+
+
 class Inpainter(nn.Module):
     """Images (N, channels, H, H) whose hole is grey to images whose hole is filled, both in [-1, 1].
 
@@ -79,6 +86,7 @@ class Inpainter(nn.Module):
         shape: dict[str, Any] = {"image_size": image_size, "in_channels": channels, "out_channels": channels}
         self.translator = Translator(**shape, width=width, depth=depth, norm=norm, skips=False)
         self.register_buffer("hidden", torch.tensor([[pixel == "1" for pixel in row] for row in hidden]))
+        self.rows, self.columns = box_of(hidden)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return self.translator(images).to(images).where(self.hidden, images)

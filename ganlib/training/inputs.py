@@ -1,7 +1,7 @@
 """What a training starts from: prepared images, the judge that watches it, and the networks' configurations."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,8 @@ class Inputs:
     """Of each network of the game."""
     given: NDArray[np.uint8] | None = None
     """Held-out images of domain A, partners of the real ones; None where images come of latents."""
+    frozen: dict[str, nn.Module] = field(default_factory=dict)
+    """Networks in evaluation mode that the players have besides, and that no team moves."""
     start: Path | None = None
     """Folder of the networks whose weights training starts from."""
     digests: list[Any]
@@ -87,8 +89,8 @@ def load_pairs(pairs: Path, judge: Path, game: Game, params: DomainsParams, devi
     if (hidden := pairs / "hidden.npy").is_file():
         metas["hidden"] = np.load(hidden)
         digests.append(sha256_of(hidden))
-    configs, eyes = game.configs(params, metas), load_eyes(judge)
-    check_judge(load_judge(judge), splits["b", "train"].shape[1:], metas["b"]["class_names"])
+    configs, eyes, network = game.configs(params, metas), load_eyes(judge), load_judge(judge)
+    check_judge(network, splits["b", "train"].shape[1:], metas["b"]["class_names"])
     extractor = open_eyes(eyes.extractor, judge)
     return Inputs(
         data=game.shown(
@@ -100,6 +102,7 @@ def load_pairs(pairs: Path, judge: Path, game: Game, params: DomainsParams, devi
         seen={split: load_seen(judge, split) for split in SPLITS},
         configs=configs,
         given=splits["a", "heldout"],
+        frozen={"judge": network.requires_grad_(False)},
         digests=[*digests, sha256_of(judge / "judge.safetensors"), extractor.protocol],
     )
 

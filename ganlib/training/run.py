@@ -86,5 +86,5 @@ def training_of(inputs: Inputs, game: Game, params: Shared, device: torch.device
     networks = build_networks(game, inputs.configs, params.seed)
     if inputs.start:
         load_start(inputs.start, networks)
-    players = build_players(networks, game, params.lr, params.train.betas, device)
+    players = build_players(networks | inputs.frozen, game, params.lr, params.train.betas, device)
     return start_training(players, len(inputs.data["images"]), params)
