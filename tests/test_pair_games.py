@@ -27,6 +27,7 @@ from stages.domains import report as report_stage
 from stages.domains import train as train_stage
 from stages.domains import translate as translate_stage
 from stages.judge import main as judge
+from stages.reference import main as reference
 from tests.conftest import ROOT, edit_params
 
 GAMES: dict[str, TranslatingGame] = {"pix2pix": pix2pix, "context_encoder": context_encoder, "srgan": srgan}
@@ -154,6 +155,7 @@ def prepared(folder: Path, game: str) -> None:
     write_params(folder, game)
     pairs_stage.main(Path("pairs"), Path("pairs.json"), Path("raw"))
     judge(Path("pairs/b"), Path("judge"), Path("domains/params.yaml"))
+    reference(Path("pairs/b"), Path("judge"), Path("reference"), Path("domains/params.yaml"))
 
 
 def trained(out: str, checkpoints: str = "checkpoints", alone: bool = False) -> dict[str, str]:
@@ -221,7 +223,7 @@ def test_translations_are_measured_shown_and_made_of_own_images(
     write_params(tmp_path, game, translate__path="own")
     translate_stage.main(Path("pairs"), Path("ours"), Path("alone"), Path("made"), Path("metrics/translated.png"))
     metrics = [Path("metrics") / name for name in ("evaluate.json", "claims.json", "baselines.csv")]
-    evaluate_stage.main(Path("pairs"), Path("judge"), Path("made"), *metrics)
+    evaluate_stage.main(Path("pairs"), Path("judge"), Path("reference"), Path("made"), *metrics)
     report_stage.main(Path("pairs"), Path("ours"), Path("metrics"), Path("page.html"))
     truth, made = read_split(Path("pairs/b"), "heldout").images, np.load("made/ours.npy")
     expected = 10 * np.log10(255**2 / np.square(made.astype(float) - truth).mean((1, 2, 3)))
