@@ -1,5 +1,6 @@
 """Pairs of images: what A is made of, and how two folders become partners."""
 
+import hashlib
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+from ganlib.core import params
 from ganlib.core.errors import UserError
 from ganlib.core.files import read_json, sha256_of
 from ganlib.core.packed import read_meta, read_split
@@ -93,7 +95,7 @@ def test_every_kind_is_packed_beside_its_partners(folder: Path, kind: str):
     assert pairs(folder, pairs__kind=kind, game=game, pairs__b__limit="40") == ""
     metas = {side: read_meta(folder / "pairs" / side) for side in ("a", "b")}
     made = read_json(folder / "pairs.json")
-    assert made["train_pairs"] + made["heldout_pairs"] == 40 and made["kind"] == kind
+    assert made["train_a"] + made["heldout_b"] == 40 == made["train_b"] + made["heldout_a"] and made["kind"] == kind
     random = np.random.default_rng
     for split in ("train", "heldout"):
         a, b = (read_split(folder / "pairs" / side, split) for side in ("a", "b"))
@@ -103,6 +105,40 @@ def test_every_kind_is_packed_beside_its_partners(folder: Path, kind: str):
         assert a.images.shape == expected.shape and (kind == "worn" or (a.images == expected).all())
         assert metas["a"]["counts"][split] == len(a.images) and a.images.shape[2] == metas["a"]["image_size"]
     assert metas["a"]["sha256"] != metas["b"]["sha256"] and (folder / "pairs/hidden.npy").exists() == (kind == "masked")
+
+
+def test_unpaired_training_images_are_halves_and_held_out_ones_are_partners(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    assert pairs(folder, pairs__b__limit="60") == ""
+    whole = {(side, name): read_split(folder / "pairs" / side, name) for side in "ab" for name in ("train", "heldout")}
+    whole = {key: (np.array(split.images), np.array(split.labels)) for key, split in whole.items()}
+    said = pairs(folder, pairs__b__limit="60", pairs__paired="false")
+    assert said == "domains/params.yaml: pairs.paired = false: game pix2pix learns from partners: set it to true"
+    monkeypatch.setattr(params, "NEED_PARTNERS", set[str]())
+    shutil.rmtree(folder / "pairs")
+    assert pairs(folder, pairs__b__limit="60", pairs__paired="false") == ""
+    for first, side in enumerate("ab"):
+        meta = read_meta(folder / "pairs" / side)
+        for name, step in (("train", slice(first, None, 2)), ("heldout", slice(None))):
+            split, (images, labels) = read_split(folder / "pairs" / side, name), whole[side, name]
+            assert (split.images == images[step]).all() and split.labels is not None
+            assert (split.labels == labels[step]).all() and meta["counts"][name] == len(labels[step])
+            assert sum(meta["counts_per_class"][name].values()) == len(labels[step])
+            pixels = split.images.transpose(0, 2, 3, 1).tobytes()
+            assert meta["sha256"][name] == hashlib.sha256(pixels).hexdigest()
+
+
+def test_unpaired_folders_need_no_partners(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(params, "NEED_PARTNERS", set[str]())
+    write_folder(folder / "horses", [f"h{number}.png" for number in range(12)])
+    write_folder(folder / "zebras", [f"z{number}.png" for number in range(20)], grey=True)
+    changes = {"pairs__kind": "folders", "pairs__paired": "false", "pairs__a": "horses", "pairs__image_size": "12"}
+    changes |= {"pairs__b__dataset": "folder", "pairs__b__path": "zebras", "pairs__channels_a": "3"}
+    assert pairs(folder, **changes) == ""
+    made, images = read_json(folder / "pairs.json"), read_split(folder / "pairs/a", "train").images
+    assert made["train_a"] + made["heldout_a"] == 12 and made["train_b"] + made["heldout_b"] == 20
+    assert images.shape[1:] == (3, 12, 12) and read_meta(folder / "pairs/b")["channels"] == 1
 
 
 def test_what_is_hidden_is_the_same_in_all_images_and_a_mask_of_complete(folder: Path):

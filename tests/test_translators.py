@@ -6,7 +6,7 @@ from torch import nn
 
 from ganlib.networks.patches import PatchDiscriminator
 from ganlib.networks.superres import SuperResolver
-from ganlib.networks.translators import Translator, halvings
+from ganlib.networks.translators import ResidualTranslator, Translator, box_of, halvings
 
 
 def translator(size: int, **changes: object) -> Translator:
@@ -36,6 +36,25 @@ def test_the_paper_s_unet_and_patchgan_have_the_weights_of_its_authors_code():
     unet = translator(256, in_channels=3, width=64, depth=8, norm="batch")
     patches = PatchDiscriminator(channels=6, width=64, layers=3, norm="batch")
     assert round((weights(unet) - 64 - 512) / 1e6, 3) == 54.414 and round(weights(patches) / 1e6, 3) == 2.769
+
+
+def test_the_residual_translator_has_the_weights_of_its_authors_code():
+    # 11.378 M as pytorch-CycleGAN-and-pix2pix prints of resnet_9blocks, whose instance norms have no weights.
+    shape = {"image_size": 256, "in_channels": 3, "out_channels": 3, "width": 64, "blocks": 9}
+    network = ResidualTranslator(**shape, norm="none")  # pyright: ignore[reportArgumentType]
+    assert round(weights(network) / 1e6, 3) == 11.378
+
+
+@pytest.mark.parametrize("size", [8, 12, 28, 64])
+def test_a_residual_translation_has_the_size_of_what_is_translated(size: int):
+    network = ResidualTranslator(image_size=size, in_channels=1, out_channels=3, width=4, blocks=2, norm="instance")
+    made = network(torch.randn(2, 1, size, size))
+    assert made.shape == (2, 3, size, size) and made.abs().max() <= 1
+
+
+def test_the_box_of_a_hole_is_the_smallest_rectangle_around_it():
+    assert box_of(["0000", "0100", "0011", "0000"]) == (slice(1, 3), slice(1, 4))
+    assert box_of(["11", "11"]) == (slice(0, 2), slice(0, 2))
 
 
 @pytest.mark.parametrize(("layers", "side"), [(1, 16), (2, 34), (3, 70)])

@@ -37,6 +37,9 @@ KINDS = {
 }
 """Of pairs, those that each game of two domains can learn from."""
 
+NEED_PARTNERS = set(KINDS)
+"""Games that learn from partners."""
+
 Schema = TypeVar("Schema", bound=Shared)
 
 
@@ -158,6 +161,8 @@ def _check_domains(params: DomainsParams) -> None:
     pairs, kinds = params.pairs, KINDS[params.game]
     if pairs.kind not in kinds:
         raise ValueError(f"pairs.kind = {pairs.kind}: game {params.game} learns from {', '.join(kinds)}")
+    if not pairs.paired and params.game in NEED_PARTNERS:
+        raise ValueError(f"pairs.paired = false: game {params.game} learns from partners: set it to true")
     if pairs.kind != "folders" and pairs.channels_a > pairs.channels_b:
         raise ValueError("pairs.channels_a = 3: A is made of grey images: set pairs.channels_b to 3, or it to 1")
     if pairs.kind == "grey" and (pairs.channels_a, pairs.channels_b) != (1, 3):

@@ -470,6 +470,8 @@ class GivenParams(Section):
 class PairsParams(Section):
     kind: Literal["edges", "grey", "lowres", "masked", "negative", "worn", "folders"]
     """What A is: made of B, as `ganlib/datasets/derive.py` says, or images of another folder, of the same names."""
+    paired: Bool
+    """Whether the partner of each training image of A is among those of B; held-out ones of made kinds always are."""
     a: PathText
     """For `folders`, a folder or a zip or tar of images of domain A; else data/none."""
     b: GivenParams
@@ -496,12 +498,14 @@ class PairsParams(Section):
 
 
 class DomainsModelParams(Section):
+    translator: Literal["unet", "residual"]
+    """pix2pix's generator: a U-Net (Isola 2017), or residual blocks between two halvings (Johnson 2016)."""
     width: Annotated[Int, Field(ge=4, le=1024)]
     """Channels of the layer nearest the image, in all networks; 64 in the papers."""
     depth: Annotated[Int, Field(ge=1, le=8)]
     """Halvings of the U-Net and of the context encoder, as many as the size allows; 8 in Isola 2017 at 256 px."""
     blocks: Annotated[Int, Field(ge=1, le=64)]
-    """Residual blocks of SRResNet; 16 in Ledig 2017."""
+    """Residual blocks of SRResNet, 16 in Ledig 2017, and of the residual translator, 6 or 9 in Zhu 2017."""
     patch_layers: Annotated[Int, Field(ge=1, le=5)]
     """Halvings of the PatchGAN: 3 see patches of 70 pixels (Isola 2017), 2 of 34, 1 of 16."""
     norm: Literal["batch", "instance", "none"]

@@ -3,6 +3,7 @@
 import posixpath
 from array import array
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from ganlib.core.schema import PairsParams
 from ganlib.datasets.decode import Preparation
 from ganlib.datasets.derive import Images, derive, given_for
 from ganlib.datasets.examples import Example, Rejected, Source
-from ganlib.datasets.pack import Packed
+from ganlib.datasets.pack import Packed, keep
 from ganlib.datasets.parallel import prepare_all
 from ganlib.datasets.trees import tree_source
 
@@ -111,6 +112,21 @@ def pack_derived(folder: Path, pairs: PairsParams, seed: int, prepared: Preparat
         if labels is not None:
             np.save(labels_path(folder / "a", split), labels)
     return hashes
+
+
+def unpair(packed: Packed, folder: Path, hashes: dict[str, str]) -> Packed:
+    """Leave A of every other training image and B of those between, in `folder` and in `packed`; return A's record.
+
+    Held-out images stay partners, so that what has learned without pairs can be measured with them.
+    """
+    of_a = replace(packed, splits=dict(packed.splits))
+    rows = range(len(packed.splits["train"].labels))
+    for side, record, rest in (("a", of_a, 0), ("b", packed, 1)):
+        keep(record, folder / side, "train", [row % 2 == rest for row in rows])
+        if (labels := labels_path(folder / side, "train")).is_file():
+            np.save(labels, np.array(record.splits["train"].labels, np.int64))
+    hashes["train"] = of_a.splits["train"].sha256
+    return of_a
 
 
 def check_colours(images: Images, key: str) -> None:

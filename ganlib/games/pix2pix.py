@@ -19,11 +19,11 @@ from ganlib.core.schema import DomainsParams
 from ganlib.functional.losses import LOSSES, Loss, r1_penalty
 from ganlib.games.gan import autocast, send, update
 from ganlib.networks.patches import PatchDiscriminator
-from ganlib.networks.translators import Translator
+from ganlib.networks.translators import build_translator
 from ganlib.training.claims import Claim
 from ganlib.training.game import Draws, Limits, Players
 
-BUILDERS: Mapping[str, Callable[..., nn.Module]] = {"generator": Translator, "discriminator": PatchDiscriminator}
+BUILDERS: Mapping[str, Callable[..., nn.Module]] = {"generator": build_translator, "discriminator": PatchDiscriminator}
 TEAMS = {"d": ["discriminator"], "g": ["generator"]}
 AVERAGED = ["generator"]
 HIDES_LABELS = False
@@ -65,14 +65,15 @@ class Result(NamedTuple):
 
 def configs(params: DomainsParams, meta: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     a, b, model = meta["a"], meta["b"], params.model
+    own = {"blocks": model.blocks} if model.translator == "residual" else {"depth": model.depth}
     generator = {
+        "kind": model.translator,
         "image_size": b["image_size"],
         "in_channels": a["channels"],
         "out_channels": b["channels"],
         "width": model.width,
-        "depth": model.depth,
         "norm": model.norm,
-        "skips": True,
+        **own,
     }
     return {
         "generator": generator,

@@ -26,6 +26,23 @@ NORMS: dict[str, Callable[[int], nn.Module]] = {
 }
 
 
+class Residual(nn.Module):
+    """Two convolutions of 3x3 on (N, width, H, W), whose sum with their input comes out."""
+
+    def __init__(self, width: int, norm: str, activation: Callable[[], nn.Module], padding_mode: str = "zeros"):
+        super().__init__()
+        self.branch = nn.Sequential(
+            nn.Conv2d(width, width, 3, padding=1, padding_mode=padding_mode),
+            NORMS[norm](width),
+            activation(),
+            nn.Conv2d(width, width, 3, padding=1, padding_mode=padding_mode),
+            NORMS[norm](width),
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.branch(x)
+
+
 def first_size(image_size: int) -> int:
     """Return the height 4 to 7 that doubles up to `image_size`; raise ValueError when none does."""
     size = image_size

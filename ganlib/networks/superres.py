@@ -3,24 +3,7 @@
 import torch
 from torch import nn
 
-from ganlib.networks.blocks import NORMS
-
-
-class Residual(nn.Module):
-    """Two convolutions whose sum with their input comes out."""
-
-    def __init__(self, width: int, norm: str):
-        super().__init__()
-        self.branch = nn.Sequential(
-            nn.Conv2d(width, width, 3, padding=1),
-            NORMS[norm](width),
-            nn.PReLU(),
-            nn.Conv2d(width, width, 3, padding=1),
-            NORMS[norm](width),
-        )
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x + self.branch(x)
+from ganlib.networks.blocks import NORMS, Residual
 
 
 class SuperResolver(nn.Module):
@@ -36,7 +19,9 @@ class SuperResolver(nn.Module):
         self.in_channels, self.factor = channels, factor
         self.first = nn.Sequential(nn.Conv2d(channels, width, 9, padding=4), nn.PReLU())
         self.trunk = nn.Sequential(
-            *(Residual(width, norm) for _ in range(blocks)), nn.Conv2d(width, width, 3, padding=1), NORMS[norm](width)
+            *(Residual(width, norm, nn.PReLU) for _ in range(blocks)),
+            nn.Conv2d(width, width, 3, padding=1),
+            NORMS[norm](width),
         )
         doublings = factor.bit_length() - 1
         self.larger = nn.Sequential(

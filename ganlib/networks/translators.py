@@ -1,11 +1,11 @@
-"""Networks from images to images of the same size: a U-Net with skips, and an encoder and decoder without."""
+"""Networks from images to images of the same size: a U-Net, an encoder and decoder without skips, a residual one."""
 
 from typing import Any
 
 import torch
 from torch import nn
 
-from ganlib.networks.blocks import NORMS, initialise
+from ganlib.networks.blocks import NORMS, Residual, initialise
 
 MOST = 8
 """Times `width` that a layer has channels at most (Isola 2017)."""
@@ -66,6 +66,40 @@ class Translator(nn.Module):
         for number, (layer, mirror) in enumerate(zip(self.up, reversed(seen), strict=True)):
             x = layer(torch.cat([x, mirror], 1) if self.skips and number else x)
         return x
+
+
+class ResidualTranslator(nn.Module):
+    """Images (N, in_channels, H, H), H divisible by 4, to (N, out_channels, H, H), both in [-1, 1].
+
+    Johnson et al. 2016 (arXiv:1603.08155) as in Zhu et al. 2017 (arXiv:1703.10593, section 7.2): c7s1-64, d128, d256,
+    so many residual blocks, u128, u64 and c7s1; images are mirrored beyond their borders.
+    """
+
+    def __init__(self, *, image_size: int, in_channels: int, out_channels: int, width: int, blocks: int, norm: str):
+        super().__init__()
+        self.in_channels, self.image_size = in_channels, image_size
+        layers: list[nn.Module] = []
+
+        def add(convolution: nn.Module, channels: int) -> None:
+            layers.extend([convolution, NORMS[norm](channels), nn.ReLU()])
+
+        add(nn.Conv2d(in_channels, width, 7, padding=3, padding_mode="reflect"), width)
+        for inputs in (width, 2 * width):
+            add(nn.Conv2d(inputs, 2 * inputs, 3, 2, 1), 2 * inputs)
+        layers += [Residual(4 * width, norm, nn.ReLU, "reflect") for _ in range(blocks)]
+        for outputs in (2 * width, width):
+            add(nn.ConvTranspose2d(2 * outputs, outputs, 3, 2, 1, output_padding=1), outputs)
+        last = nn.Conv2d(width, out_channels, 7, padding=3, padding_mode="reflect")
+        self.layers = nn.Sequential(*layers, last, nn.Tanh())
+        initialise(self)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.layers(images)
+
+
+def build_translator(*, kind: str, **shape: Any) -> nn.Module:
+    """Return a U-Net, `unet`, or a `residual` translator."""
+    return ResidualTranslator(**shape) if kind == "residual" else Translator(**shape, skips=True)
 
 
 def box_of(hidden: list[str]) -> tuple[slice, slice]:

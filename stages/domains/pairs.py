@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -12,7 +12,7 @@ from ganlib.core.errors import UserError
 from ganlib.core.files import whole_folder, write_json
 from ganlib.core.packed import read_split
 from ganlib.core.params import given_path, load_domains_params
-from ganlib.core.schema import PairsParams
+from ganlib.core.schema import DomainsParams, PairsParams
 from ganlib.datasets.decode import Preparation
 from ganlib.datasets.derive import hidden_of
 from ganlib.datasets.examples import Place, Source
@@ -25,6 +25,7 @@ from ganlib.datasets.partners import (
     numbered,
     pack_derived,
     pack_partners,
+    unpair,
 )
 from ganlib.datasets.sources import open_source
 
@@ -37,36 +38,56 @@ def main(
     """Pack the images of B, and A: made of them, or those of another folder that have the same names."""
     params = load_domains_params()
 
-    pairs, given = params.pairs, params.pairs.b
-    b_prepared = Preparation(pairs.image_size, pairs.channels_b, pairs.resize, pairs.background)
-    smaller = pairs.factor if pairs.kind == "lowres" else 1
-    a_prepared = b_prepared._replace(image_size=pairs.image_size // smaller, channels=pairs.channels_a)
+    pairs = params.pairs
     with whole_folder(out) as folder:
         for side in ("a", "b"):
             (folder / side).mkdir()
         with TemporaryDirectory(dir=folder) as scratch:
-            if pairs.kind == "folders":
-                (_, a), (source, b) = by_stem(Path(pairs.a), "pairs.a"), by_stem(Path(given.path), "pairs.b.path")
-                check_partners(a, b)
-                packed = packed_into(folder / "b", numbered(source, b), b_prepared, pairs)
-                hashes = pack_partners(packed, source, [(a[stem], b[stem]) for stem in b], folder, a_prepared)
-            else:
-                source = open_source(
-                    Place(given.dataset, given_path(given.path), downloads, Path(scratch)), given.classes
-                )
-                packed = packed_into(folder / "b", source, b_prepared, pairs)
-                hashes = pack_derived(folder, pairs, params.seed, a_prepared)
-        for side in ("a", "b"):
+            metas = packed_pairs(
+                folder, params, Place(pairs.b.dataset, given_path(pairs.b.path), downloads, Path(scratch))
+            )
+        for side, meta in metas.items():
             check_colours(read_split(folder / side, "train").images, f"pairs.channels_{side}")
-        meta = describe(packed, source.class_names, given.dataset, b_prepared)
-        write_json(folder / "b/meta.json", meta)
-        write_json(folder / "a/meta.json", meta_of_a(meta, a_prepared, hashes))
+            write_json(folder / side / "meta.json", meta)
         if (hidden := hidden_of(pairs, params.seed)) is not None:
             np.save(folder / "hidden.npy", hidden)
-    counts = {f"{split}_pairs": count for split, count in meta["counts"].items()}
-    tallied = {name: meta[name] for name in ("duplicates_dropped", "read", "rejected")}
-    write_json(metrics, {"kind": pairs.kind, **counts, **tallied})
+    counts = {f"{split}_{side}": count for side in metas for split, count in metas[side]["counts"].items()}
+    tallied = {name: metas["b"][name] for name in ("duplicates_dropped", "read", "rejected")}
+    write_json(metrics, {"kind": pairs.kind, "paired": pairs.paired, **counts, **tallied})
     print(*(f"{name}: {count}" for name, count in (counts | tallied).items()), sep=", ")
+
+
+def packed_pairs(folder: Path, params: DomainsParams, place: Place) -> dict[str, dict[str, Any]]:
+    """Pack A and B into `folder`/a and `folder`/b, B's images from a place; return meta.json of both."""
+    pairs, smaller = params.pairs, params.pairs.factor if params.pairs.kind == "lowres" else 1
+    prepared_b = Preparation(pairs.image_size, pairs.channels_b, pairs.resize, pairs.background)
+    prepared_a = prepared_b._replace(image_size=pairs.image_size // smaller, channels=pairs.channels_a)
+    if pairs.kind == "folders" and not pairs.paired:
+        return packed_apart(folder, pairs, place, {"a": prepared_a, "b": prepared_b})
+    if pairs.kind == "folders":
+        (_, a), (source, b) = by_stem(Path(pairs.a), "pairs.a"), by_stem(Path(pairs.b.path), "pairs.b.path")
+        check_partners(a, b)
+        packed = packed_into(folder / "b", numbered(source, b), prepared_b, pairs)
+        hashes = pack_partners(packed, source, [(a[stem], b[stem]) for stem in b], folder, prepared_a)
+    else:
+        source = open_source(place, pairs.b.classes)
+        packed = packed_into(folder / "b", source, prepared_b, pairs)
+        hashes = pack_derived(folder, pairs, params.seed, prepared_a)
+    packed_a = packed if pairs.paired else unpair(packed, folder, hashes)
+    metas = [describe(record, source.class_names, place.dataset, prepared_b) for record in (packed_a, packed)]
+    return {"a": meta_of_a(metas[0], prepared_a, hashes), "b": metas[1]}
+
+
+def packed_apart(
+    folder: Path, pairs: PairsParams, place: Place, prepared: dict[str, Preparation]
+) -> dict[str, dict[str, Any]]:
+    """Pack two folders whose images are no partners; return meta.json of both."""
+    metas: dict[str, dict[str, Any]] = {}
+    for side, path, classes in (("a", Path(pairs.a), None), ("b", place.path, pairs.b.classes)):
+        source = open_source(place._replace(path=path), classes)
+        packed = packed_into(folder / side, source, prepared[side], pairs)
+        metas[side] = describe(packed, source.class_names, place.dataset, prepared[side])
+    return metas
 
 
 def packed_into(folder: Path, source: Source, preparation: Preparation, pairs: PairsParams) -> Packed:
