@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from PIL import Image
 from torch.nn.functional import binary_cross_entropy_with_logits, l1_loss
 
 from ganlib.core.errors import StoppedError, UserError
-from ganlib.core.files import read_json, sha256_of
+from ganlib.core.files import read_json, read_table, sha256_of
 from ganlib.core.packed import read_split
 from ganlib.core.params import load_domains_params, without_adversary
 from ganlib.core.schema import DomainsParams
@@ -22,6 +23,7 @@ from ganlib.training import run
 from ganlib.training.checkpoint import checkpoints_in
 from ganlib.training.game import Players, TranslatingGame, build_networks, build_players
 from stages.domains import evaluate as evaluate_stage
+from stages.domains import export as export_stage
 from stages.domains import pairs as pairs_stage
 from stages.domains import report as report_stage
 from stages.domains import train as train_stage
@@ -230,5 +232,12 @@ def test_translations_are_measured_shown_and_made_of_own_images(
     assert read_json(Path("metrics/evaluate.json"))["psnr"] == pytest.approx(expected.mean(), rel=1e-5)
     assert [path.name for path in sorted(Path("made/own/b").iterdir())] == ["0.png", "1.png", "2.png"]
     assert Image.open("made/own/b/0.png").size == (16, 16)
+    figures = read_table(Path("metrics/baselines.csv"), "made by").set_index("made by").loc["the game"]
+    assert figures.fid_to_heldout_low <= figures.fid_to_heldout <= figures.fid_to_heldout_high
+    export_stage.main(Path("pairs"), Path("ours"), Path("translator.onnx"))
+    session = onnxruntime.InferenceSession("translator.onnx", providers=["CPUExecutionProvider"])
+    given = read_split(Path("pairs/a"), "heldout").images[:5].astype(np.float32) / 127.5 - 1
+    (answer,) = session.run(["b"], {"a": given})
+    assert np.abs((np.asarray(answer) + 1) * 127.5 - made[:5]).max() < 1.01
     page = Path("page.html").read_text()
     assert all(name in page for name in read_json(Path("metrics/claims.json"))) and "Absent" not in page

@@ -46,7 +46,7 @@ ELSEWHERE = {
     "domains.baseline": ["ganlib/report/"],
 }
 """Rooms that a stage reaches, and that can't change what it writes."""
-TOOLS = ["__init__", "__main__", "params", "export", "generate", "hub", "checkpoints", "repair"]
+TOOLS = ["__init__", "__main__", "params", "export", "generate", "hub", "checkpoints", "repair", "domains.export"]
 GAMES = get_args(Params.model_fields["game"].annotation)
 DOMAINS_GAMES = get_args(DomainsParams.model_fields["game"].annotation)
 DOMAINS_TRAIN = ("train", "baseline")
