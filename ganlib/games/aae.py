@@ -4,15 +4,14 @@ G rebuilds images from their codes, by least squares, and D tells codes from lat
 for latents, section 2 of the paper, so that latents drawn make images. D never sees an image.
 """
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
 from torch import nn
 
-from ganlib.core.packed import Split
 from ganlib.core.schema import Params
 from ganlib.functional.latents import draw_latents
 from ganlib.functional.losses import r1_penalty
@@ -25,7 +24,7 @@ from ganlib.networks.sampling import Images, generate
 from ganlib.training.baseline import judged_distance, real_gaussian, train_baseline
 from ganlib.training.claims import Claim, Findings, Subject
 from ganlib.training.codes import encode, rebuild, some
-from ganlib.training.game import Draws, Limits, Players
+from ganlib.training.game import Draws, Players
 
 BUILDERS: Mapping[str, Callable[..., nn.Module]] = {
     "generator": build_generator,
@@ -85,25 +84,10 @@ def shown(data: dict[str, Any], params: Params) -> dict[str, Any]:
 
 def recipe(params: Params, device: torch.device) -> Recipe:
     plain = gan.recipe(params, device)
-    shared = {field.name: getattr(plain, field.name) for field in fields(plain)}
-    return Recipe(**shared, adversary=params.games.aae.adversary)
+    return Recipe(**vars(plain), adversary=params.games.aae.adversary)
 
 
-def recipe_at(step: int, recipe: Recipe, params: Params) -> Recipe:
-    return gan.recipe_at(step, recipe, params)
-
-
-def kind(recipe: Recipe) -> Hashable:
-    return gan.kind(recipe)
-
-
-def limits(params: Params) -> Limits:
-    return gan.limits(params)
-
-
-def figures(players: Players, heldout: Split, device: torch.device) -> dict[str, float]:
-    """Return none."""
-    return {}
+recipe_at, kind, limits, figures = gan.recipe_at, gan.kind, gan.limits, gan.figures
 
 
 def draw(data: Mapping[str, Any], draws: Draws, recipe: Recipe, params: Params) -> list[Batch]:

@@ -3,13 +3,12 @@
 D tells pairs (x, E(x)) of real images from pairs (G(z), z), equation 3 of the paper. Where it can't, E is G's inverse.
 """
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
-from ganlib.core.packed import Split
 from ganlib.core.schema import Params
 from ganlib.functional.losses import Loss, Targets, r1_penalty
 from ganlib.games import gan
@@ -20,7 +19,7 @@ from ganlib.networks.mlp import HIDDEN
 from ganlib.training.baseline import sampled
 from ganlib.training.claims import Claim, Findings, Subject
 from ganlib.training.codes import class_kept, encode, flat, neighbours_accuracy, rebuild, some
-from ganlib.training.game import Draws, Limits, Players
+from ganlib.training.game import Players
 
 BUILDERS: Mapping[str, Callable[..., nn.Module]] = {
     "generator": build_generator,
@@ -59,29 +58,8 @@ def shown(data: dict[str, Any], params: Params) -> dict[str, Any]:
     return {"images": data["images"]}
 
 
-def recipe(params: Params, device: torch.device) -> Recipe:
-    return gan.recipe(params, device)
-
-
-def recipe_at(step: int, recipe: Recipe, params: Params) -> Recipe:
-    return gan.recipe_at(step, recipe, params)
-
-
-def kind(recipe: Recipe) -> Hashable:
-    return gan.kind(recipe)
-
-
-def limits(params: Params) -> Limits:
-    return gan.limits(params)
-
-
-def figures(players: Players, heldout: Split, device: torch.device) -> dict[str, float]:
-    """Return none."""
-    return {}
-
-
-def draw(data: Mapping[str, Any], draws: Draws, recipe: Recipe, params: Params) -> list[Batch]:
-    return gan.draw(data, draws, recipe, params)
+recipe, recipe_at, kind, limits = gan.recipe, gan.recipe_at, gan.kind, gan.limits
+figures, draw = gan.figures, gan.draw
 
 
 def step(players: Players, batches: Sequence[Batch], recipe: Recipe) -> Result:

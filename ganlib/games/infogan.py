@@ -5,8 +5,8 @@ how sure it is bounds the mutual information of codes and images from below, equ
 """
 
 import copy
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +18,6 @@ from torch.nn.functional import cross_entropy
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ganlib.core.images import to_unit_range
-from ganlib.core.packed import Split
 from ganlib.core.schema import Params
 from ganlib.features.judge import Judge
 from ganlib.features.judging import BATCH_SIZE, batches, judge_images
@@ -34,7 +33,7 @@ from ganlib.networks.sampling import Images, generate
 from ganlib.training.baseline import sampled, train_baseline
 from ganlib.training.claims import Claim, Findings, Subject
 from ganlib.training.codes import flat, some
-from ganlib.training.game import Draws, Limits, Players
+from ganlib.training.game import Draws, Players
 
 HIDDEN = 512
 """Units between D's convolutions and both heads; 1024 in the paper. Without them D lets categories share digits."""
@@ -108,25 +107,10 @@ def shown(data: dict[str, Any], params: Params) -> dict[str, Any]:
 
 def recipe(params: Params, device: torch.device) -> Recipe:
     plain, game = gan.recipe(params, device), params.games.infogan
-    shared = {field.name: getattr(plain, field.name) for field in fields(plain)}
-    return Recipe(**shared, categories=game.categories, continuous=game.continuous, weight=game.weight)
+    return Recipe(**vars(plain), categories=game.categories, continuous=game.continuous, weight=game.weight)
 
 
-def recipe_at(step: int, recipe: Recipe, params: Params) -> Recipe:
-    return gan.recipe_at(step, recipe, params)
-
-
-def kind(recipe: Recipe) -> Hashable:
-    return gan.kind(recipe)
-
-
-def limits(params: Params) -> Limits:
-    return gan.limits(params)
-
-
-def figures(players: Players, heldout: Split, device: torch.device) -> dict[str, float]:
-    """Return none."""
-    return {}
+recipe_at, kind, limits, figures = gan.recipe_at, gan.kind, gan.limits, gan.figures
 
 
 def draw(data: Mapping[str, Any], draws: Draws, recipe: Recipe, params: Params) -> list[Batch]:

@@ -11,6 +11,9 @@ from ganlib.report.parts import Absent, found, framed
 
 CURVE = {"step", "series", "value"}
 """Columns of a table that is shown as curves."""
+PARTS = ("claims", "wide", "pictures", "charts", "tables")
+WIDE = 4
+"""Width of a picture over its height from which it gets the page's."""
 
 Section = dict[str, Any]
 
@@ -19,18 +22,20 @@ def promises_section(metrics: Path) -> Section:
     """Gather what the probe stage has left; names of files are shown with spaces for their underscores."""
     found_claims = found(metrics / "probe.json", read_json, "probe")
     if isinstance(found_claims, Absent):
-        return {"absent": found_claims, "claims": {}, "pictures": {}, "charts": {}, "tables": {}}
+        return {name: {} for name in PARTS} | {"absent": found_claims}
     absent = found_claims.pop("absent", None)
     shown = sorted((metrics / "probe").glob("*"))
     tables = {title_of(path): read_table(path, "series") for path in shown if path.suffix == ".csv"}
+    pictures = {
+        title_of(path): framed(path.read_bytes(), "png", title_of(path))
+        for path in shown
+        if path.suffix == ".png" and path.stem != "nothing"
+    }
     return {
         "absent": Absent(absent) if absent else None,
         "claims": found_claims,
-        "pictures": {
-            title_of(path): framed(path.read_bytes(), "png", title_of(path))
-            for path in shown
-            if path.suffix == ".png" and path.stem != "nothing"
-        },
+        "wide": {title: picture for title, picture in pictures.items() if picture.width > WIDE * picture.height},
+        "pictures": {title: picture for title, picture in pictures.items() if picture.width <= WIDE * picture.height},
         "charts": {
             name: charts.curves(table, name, f"{name} by step", points=True)
             for name, table in tables.items()
