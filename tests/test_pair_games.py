@@ -232,7 +232,7 @@ def test_translations_are_measured_shown_and_made_of_own_images(
     assert read_json(Path("metrics/evaluate.json"))["psnr"] == pytest.approx(expected.mean(), rel=1e-5)
     assert [path.name for path in sorted(Path("made/own/b").iterdir())] == ["0.png", "1.png", "2.png"]
     assert Image.open("made/own/b/0.png").size == (16, 16)
-    figures = read_table(Path("metrics/baselines.csv"), "made by").set_index("made by").loc["the game"]
+    figures: Any = read_table(Path("metrics/baselines.csv"), "made by").set_index("made by").loc["the game"]
     assert figures.fid_to_heldout_low <= figures.fid_to_heldout <= figures.fid_to_heldout_high
     export_stage.main(Path("pairs"), Path("ours"), Path("translator.onnx"))
     session = onnxruntime.InferenceSession("translator.onnx", providers=["CPUExecutionProvider"])

@@ -40,8 +40,7 @@ def test_the_paper_s_unet_and_patchgan_have_the_weights_of_its_authors_code():
 
 def test_the_residual_translator_has_the_weights_of_its_authors_code():
     # 11.378 M as pytorch-CycleGAN-and-pix2pix prints of resnet_9blocks, whose instance norms have no weights.
-    shape = {"image_size": 256, "in_channels": 3, "out_channels": 3, "width": 64, "blocks": 9}
-    network = ResidualTranslator(**shape, norm="none")  # pyright: ignore[reportArgumentType]
+    network = ResidualTranslator(image_size=256, in_channels=3, out_channels=3, width=64, blocks=9, norm="none")
     assert round(weights(network) / 1e6, 3) == 11.378
 
 

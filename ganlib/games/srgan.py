@@ -51,9 +51,9 @@ def recipe(params: DomainsParams, device: torch.device) -> Recipe:
 
 def recipe_at(step: int, recipe: Recipe, params: DomainsParams) -> Recipe:
     """Return the recipe of one step: the first are SRResNet's, by pixels alone."""
-    due = pix2pix.recipe_at(step, recipe, params)
+    recipe = replace(recipe, r1_weight=pix2pix.recipe_at(step, recipe, params).r1_weight)
     alone = step <= params.games.srgan.alone * params.steps
-    return replace(recipe, r1_weight=due.r1_weight, **(dict.fromkeys(("adversary", "features"), 0.0) if alone else {}))
+    return replace(recipe, adversary=0.0, features=0.0) if alone else recipe
 
 
 def step(players: Players, batches: Sequence[Batch], recipe: Recipe) -> Result:

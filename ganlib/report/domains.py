@@ -40,7 +40,7 @@ def domains_sections(params: DomainsParams, pairs: Path, training: Path, metrics
 
 def shown(table: pd.DataFrame) -> pd.DataFrame:
     """Return figures of baselines as text, each with its bounds if it has any; nothing where there is none."""
-    columns = {"made by": table["made by"]}
+    columns: dict[str, Any] = {"made by": table["made by"]}
     for name in (name for name in table.columns[1:] if not name.endswith(("_low", "_high"))):
         ends = [table[key] for key in (f"{name}_low", f"{name}_high") if key in table]
         columns[TITLES.get(name, name)] = [cell(*values) for values in zip(table[name], *ends, strict=True)]

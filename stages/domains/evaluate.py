@@ -1,7 +1,7 @@
 """Measure translations, beside their baselines."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
@@ -55,7 +55,7 @@ def main(
     extractor = load_extractor(protocol["protocol_extractor"], judge, weights_files(params.evaluate))
     check_protocol(extractor.protocol, protocol, reference)
     random = np.random.default_rng(random_generator(params.seed, "evaluate/draws").initial_seed())
-    given = {"subsets": params.evaluate.subsets, "random": random}
+    given: dict[str, Any] = {"subsets": params.evaluate.subsets, "random": random}
     made, truth, hidden = images_of(pairs, translated, params)
     figures = pair_figures(made, truth, extractor, device, hidden, **given)
     lowest = {"fid_to_heldout": floor(real.train.features, real.heldout.features, random)}
