@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Literal
 
 import torch
 from torch import nn
@@ -29,7 +30,13 @@ NORMS: dict[str, Callable[[int], nn.Module]] = {
 class Residual(nn.Module):
     """Two convolutions of 3x3 on (N, width, H, W), whose sum with their input comes out."""
 
-    def __init__(self, width: int, norm: str, activation: Callable[[], nn.Module], padding_mode: str = "zeros"):
+    def __init__(
+        self,
+        width: int,
+        norm: str,
+        activation: Callable[[], nn.Module],
+        padding_mode: Literal["zeros", "reflect"] = "zeros",
+    ):
         super().__init__()
         self.branch = nn.Sequential(
             nn.Conv2d(width, width, 3, padding=1, padding_mode=padding_mode),
