@@ -43,7 +43,7 @@ def shown(table: pd.DataFrame) -> pd.DataFrame:
     columns: dict[str, Any] = {"made by": table["made by"]}
     for name in (name for name in table.columns[1:] if not name.endswith(("_low", "_high"))):
         ends = [table[key] for key in (f"{name}_low", f"{name}_high") if key in table]
-        columns[TITLES.get(name, name)] = [cell(*values) for values in zip(table[name], *ends, strict=True)]
+        columns[TITLES.get(str(name), str(name))] = [cell(*values) for values in zip(table[name], *ends, strict=True)]
     return pd.DataFrame(columns)
 
 

@@ -15,7 +15,7 @@ from ganlib.core.params import load_domains_params
 from ganlib.core.precision import prepare_arithmetic
 from ganlib.core.schema import DomainsParams
 from ganlib.core.seeding import pin_arithmetic, random_generator, resolve_device
-from ganlib.datasets.derive import Images, resized
+from ganlib.datasets.derive import Hidden, Images, resized
 from ganlib.datasets.plain import in_same_colours
 from ganlib.evaluation.extractors import (
     check_protocol,
@@ -75,7 +75,7 @@ def main(
         print(f"{claim.name}: {claim.value:.4g} ({claim.baseline}: {claim.baseline_value:.4g}), {verdict}")
 
 
-def images_of(pairs: Path, translated: Path, params: DomainsParams) -> tuple[dict[str, Images], Images, Images | None]:
+def images_of(pairs: Path, translated: Path, params: DomainsParams) -> tuple[dict[str, Images], Images, Hidden | None]:
     """Return translations of the held-out images of A by who made them, their partners, and what of A is hidden."""
     a, b = (read_split(pairs / side, "heldout").images for side in ("a", "b"))
     hidden = np.load(pairs / "hidden.npy") if params.pairs.kind == "masked" else None
@@ -83,7 +83,7 @@ def images_of(pairs: Path, translated: Path, params: DomainsParams) -> tuple[dic
     return made | untrained(a, read_split(pairs / "b", "train").images, params, hidden), b, hidden
 
 
-def untrained(a: Images, train: Images, params: DomainsParams, hidden: Images | None) -> dict[str, Images]:
+def untrained(a: Images, train: Images, params: DomainsParams, hidden: Hidden | None) -> dict[str, Images]:
     """Return what needs no training: A itself or enlarged and, where there is a hole, the mean training image in it."""
     if params.pairs.kind == "lowres":
         return {"bicubic": resized(a, params.pairs.image_size)}
