@@ -3,13 +3,18 @@
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: repro test lint bench mutants faults
+.PHONY: repro domains test lint bench mutants faults
 
 repro: .venv/installed
 	@python -m stages.params check
 	@python -m stages.repair
 	dvc repro
 	@dvc status --quiet || { echo "error: DVC kept not all outputs: is the disk of its cache full? dvc status names them" >&2; exit 1; }
+
+domains: .venv/installed
+	@python -m stages.params check
+	@python -m stages.repair
+	dvc repro domains/dvc.yaml
 
 test: .venv/installed
 	python -m pytest

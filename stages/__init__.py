@@ -32,18 +32,27 @@ def begin(words: Sequence[str]) -> None:
     if "DVC_STAGE" in os.environ:  # DVC has started it
         end_with_parent()
     if not any(list(words[: len(command)]) == command for command in WITHOUT_PARAMS):
-        run(check_params)
+        run(lambda: check_params(params_of(words)))
 
 
-def check_params() -> None:
-    """Check params.yaml, and that there is a GPU if it asks for one; raise UserError."""
+def params_of(words: Sequence[str]) -> str:
+    """Return the params file that a command reads."""
+    if "--params" in words[:-1]:
+        return words[list(words).index("--params") + 1]
+    return "domains/params.yaml" if words[0].startswith("domains.") else "params.yaml"
+
+
+def check_params(file: str) -> None:
+    """Check a params file, and that there is a GPU if it asks for one; raise UserError."""
+    from pathlib import Path
+
     from ganlib.core.errors import UserError
-    from ganlib.core.params import load_params
+    from ganlib.core.params import load_shared
 
     try:
-        params = load_params()
+        params = load_shared(Path(file))
     except UserError as error:
-        back = "\nparams.yaml keeps it until: git restore params.yaml" if "DVC_EXP_BASELINE_REV" in os.environ else ""
+        back = f"\n{file} keeps it until: git restore {file}" if "DVC_EXP_BASELINE_REV" in os.environ else ""
         raise UserError(f"{error}{back}") from None
     if params.device == "cuda":
         from ganlib.core.seeding import resolve_device  # imports torch, only when there is something to ask it

@@ -17,10 +17,10 @@ from ganlib.core.params import given_path, load_params
 from ganlib.core.seeding import pin_arithmetic, random_generator, resolve_device
 from ganlib.datasets.decode import Preparation
 from ganlib.datasets.depth import Ranges
+from ganlib.datasets.masks import make_mask, read_masks
 from ganlib.datasets.plain import read_prepared_images
 from ganlib.functional.losses import LOSSES
 from ganlib.looking.completion import compare_completions, complete, completion_figures, steps_an_image
-from ganlib.looking.masks import make_mask, read_masks
 from ganlib.looking.pictures import labelled_rows, words
 from ganlib.looking.served import unserved
 from ganlib.networks.families import load_discriminator, load_generator

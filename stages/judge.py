@@ -12,7 +12,7 @@ from ganlib.core.files import whole_folder, write_table
 from ganlib.core.memory import keep_freed_memory
 from ganlib.core.order import chosen_by_content
 from ganlib.core.packed import Split, read_meta, read_split, rows_of
-from ganlib.core.params import load_params
+from ganlib.core.params import PARAMS_FILE, load_shared
 from ganlib.core.seeding import pin_arithmetic, resolve_device, seeded_weights
 from ganlib.core.weights import save_network
 from ganlib.features.eyes import eyes_of, open_eyes, save_eyes, watching_extractor
@@ -26,9 +26,10 @@ from ganlib.features.training import train_judge
 def main(
     prepared: Annotated[Path, typer.Argument(help="Folder that prepare made.")],
     out: Annotated[Path, typer.Option(help="Folder for the judge, and what it sees in the real images.")],
+    file: Annotated[Path, typer.Option("--params", help="Params file of the pipeline.")] = PARAMS_FILE,
 ) -> None:
     """Train a small classifier on the prepared training images: of their classes, or without labels of rotations."""
-    params = load_params()
+    params = load_shared(file)
 
     pin_arithmetic(params.threads)
     keep_freed_memory()

@@ -13,7 +13,7 @@ from ganlib.core.files import rounded, whole_folder, write_json
 from ganlib.core.launch import joined, launch, must_launch, processes_here
 from ganlib.core.order import content_order
 from ganlib.core.packed import SPLITS, read_meta, read_split, rows_of
-from ganlib.core.params import load_params
+from ganlib.core.params import PARAMS_FILE, load_shared
 from ganlib.core.seeding import pin_arithmetic, random_generator, resolve_device
 from ganlib.evaluation.extractors import check_images, load_extractor, weights_files
 from ganlib.evaluation.stored import save_gaussian, save_reference
@@ -29,9 +29,10 @@ def main(
     prepared: Annotated[Path, typer.Argument(help="Folder that prepare made.")],
     judge: Annotated[Path, typer.Argument(help="Folder that judge made.")],
     out: Annotated[Path, typer.Option(help="Folder for features, statistics, floors and protocol.")],
+    file: Annotated[Path, typer.Option("--params", help="Params file of the pipeline.")] = PARAMS_FILE,
 ) -> None:
     """Take the features of the real images, and what held-out ones score in the place of generated ones."""
-    params = load_params()
+    params = load_shared(file)
 
     device = resolve_device(params.device)
     processes = processes_here(params.train.distributed, device)

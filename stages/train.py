@@ -5,36 +5,23 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
-import torch
 import typer
 
 from ganlib.core.console import run
-from ganlib.core.distributed import check_alike, rank
-from ganlib.core.errors import StoppedError
-from ganlib.core.files import sha256_of, whole_folder
+from ganlib.core.distributed import check_alike
+from ganlib.core.files import sha256_of
 from ganlib.core.launch import joined, launch, must_launch
 from ganlib.core.memory import keep_freed_memory
 from ganlib.core.params import load_params
-from ganlib.core.precision import precision_of, prepare_arithmetic
+from ganlib.core.precision import prepare_arithmetic
 from ganlib.core.schema import ModelParams, Params, TrainParams
 from ganlib.core.seeding import pin_arithmetic, resolve_device
 from ganlib.networks.families import FAMILIES
 from ganlib.report.live import Reporter
-from ganlib.training.checkpoint import (
-    checkpoint_folder,
-    checkpoint_key,
-    describe_run,
-    keep_last,
-    what_is_kept,
-)
-from ganlib.training.game import Game, build_networks, build_players, game_of
-from ganlib.training.inputs import Inputs, load_inputs, load_start
-from ganlib.training.loop import train
-from ganlib.training.publish import ONLY_FINAL
-from ganlib.training.results import save_results
-from ganlib.training.resume import latest_state, stop_asked
-from ganlib.training.state import Training, start_training
-from ganlib.training.watch import build_watch
+from ganlib.training.checkpoint import checkpoint_key
+from ganlib.training.game import game_of
+from ganlib.training.inputs import load_inputs
+from ganlib.training.run import run_training
 
 DEPENDS_ON: Any = {
     **dict.fromkeys(("seed", "lr", "batch_size", "threads", "device", "game", "loss"), True),
@@ -80,43 +67,8 @@ def main(
         data = inputs.digests, sha256_of(Path(__file__))
         key = checkpoint_key(params.model_dump(include=DEPENDS_ON | own_params(params)), device.type, data)
         check_alike(key)
-        training = training_of(inputs, game, params, device)
-        watch = build_watch(inputs, params, device)
         folder = Path(os.environ.get("GAN_CHECKPOINTS", checkpoints)) / key
-        if rank() == 0:
-            stack.enter_context(checkpoint_folder(folder))
-            describe_run(folder, params, inputs.configs)
-        reporter = stack.enter_context(Reporter(folder, params.steps, watch))
-        if state := latest_state(folder, game, params, device, reporter.say):
-            training.restore(state)
-        reporter.start(training)
-        try:
-            with stop_asked(params.train.distributed) as stopping:
-                told: Any = {"report": reporter.show, "warn": reporter.say, "checkpoint": reporter.save}
-                train(training, game, inputs.data, params, device, watch=watch, stopping=stopping, **told)
-        except KeyboardInterrupt:
-            raise StoppedError(what_is_kept(folder)) from None
-        if rank() == 0:
-            protocol = watch.protocol | {
-                "train_precision": precision_of(params.train.precision, device),
-                "train_undecided": game.limits(params).undecided,
-                "train_memory_absent": watch.memory_absent,
-            }
-            if game.HIDES_LABELS:
-                protocol |= {ONLY_FINAL: f"game {params.game} hides labels that the judge, who finds the best, knows"}
-            with whole_folder(out) as results:
-                save_results(results, training, inputs.configs, protocol)
-            reporter.end(training)
-            keep_last(folder)
-
-
-def training_of(inputs: Inputs, game: Game, params: Params, device: torch.device) -> Training:
-    """Build the game's networks, load those that training starts from, and return a training at step 0."""
-    networks = build_networks(game, inputs.configs, params.seed)
-    if inputs.start:
-        load_start(inputs.start, networks)
-    players = build_players(networks, game, params.lr, params.train.betas, device)
-    return start_training(players, len(inputs.data["images"]), params)
+        run_training(game, inputs, params, device, out=out, folder=folder, reporting=Reporter)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from ganlib.core.images import to_pixels, to_unit_range
 from ganlib.core.schema import MASKS, CompleteParams
 from ganlib.core.seeding import random_generator
 from ganlib.datasets.decode import Preparation
+from ganlib.datasets.masks import Mask, blend, make_mask, observe, read_masks
 from ganlib.datasets.plain import read_prepared_images
 from ganlib.functional.losses import LOSSES
 from ganlib.looking.completion import (
@@ -26,7 +27,6 @@ from ganlib.looking.completion import (
     search_latents,
     steps_an_image,
 )
-from ganlib.looking.masks import Mask, blend, make_mask, observe, read_masks
 from ganlib.networks.dcgan import Discriminator, Generator
 from tests.pictures import encoded, pets, picture, tree
 

@@ -11,10 +11,10 @@ from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits as entropy
 from torch.nn.functional import cross_entropy, mse_loss
 
+from ganlib.datasets.masks import make_mask, observe
 from ganlib.functional.latents import LENGTH, draw_latents, from_normal, shortened, split_latents, to_normal
 from ganlib.games import infogan
 from ganlib.looking.completion import search_latents
-from ganlib.looking.masks import make_mask, observe
 from ganlib.networks import dcgan
 from ganlib.networks.mlp import dense_layers
 from tests import plain_gan

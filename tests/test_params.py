@@ -13,8 +13,8 @@ from jsonschema import Draft202012Validator
 from ruamel.yaml import YAML
 
 from ganlib.core.errors import UserError
-from ganlib.core.params import load_params
-from ganlib.core.schema import Params
+from ganlib.core.params import load_domains_params, load_params
+from ganlib.core.schema import DomainsParams, Params
 from tests.conftest import ROOT, edit_params, small_params
 
 STAGES = ["prepare", "judge", "reference", "train", "publish", "sample", "evaluate", "probe"]
@@ -143,10 +143,12 @@ def run_stage(
 
 def test_the_committed_schema_is_current():
     assert json.loads((ROOT / "params.schema.json").read_text()) == Params.model_json_schema()
+    assert json.loads((ROOT / "domains/params.schema.json").read_text()) == DomainsParams.model_json_schema()
 
 
-def test_every_value_has_a_comment_beside_it():
-    lines = (ROOT / "params.yaml").read_text().splitlines()
+@pytest.mark.parametrize("file", ["params.yaml", "domains/params.yaml"])
+def test_every_value_has_a_comment_beside_it(file: str):
+    lines = (ROOT / file).read_text().splitlines()
     bare = [line for line in lines if re.match(r"\s*\w+: \S", line) and "#" not in line]
     assert bare == []
 
@@ -156,13 +158,49 @@ def test_sections_cannot_be_changed(params_file: Path):
         load_params().lr = 1.0
 
 
-def test_every_parameter_says_what_it_means():
-    schema = Params.model_json_schema()
+@pytest.mark.parametrize("params", [Params, DomainsParams])
+def test_every_parameter_says_what_it_means(params: type[Params | DomainsParams]):
+    schema = params.model_json_schema()
     sections = [schema, *schema["$defs"].values()]
     leaves = [
         (name, leaf) for section in sections for name, leaf in section["properties"].items() if "$ref" not in leaf
     ]
     assert [name for name, leaf in leaves if not leaf.get("description")] == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"pairs.image_size": "30"}, "pairs.image_size = 30: must be a multiple of 4"),
+        ({"game": "srgan"}, "pairs.kind = edges: game srgan learns from lowres"),
+        ({"game": "pixpix"}, "did you mean pix2pix?"),
+        ({"pairs.channels_a": "3"}, "pairs.channels_a = 3: A is made of grey images"),
+        ({"pairs.kind": "grey", "pairs.channels_a": "3", "pairs.channels_b": "3"}, "makes grey images of colour"),
+        ({"pairs.kind": "masked", "pairs.channels_b": "3"}, "make them equal"),
+        ({"pairs.kind": "folders"}, "pairs.a = data/none: kind folders needs it"),
+        ({"pairs.b.dataset": "folder"}, "pairs.b.path = data/none: kind edges needs it"),
+        ({"pairs.b.dataset": "folder", "pairs.b.path": "data"}, "pairs.b.path = data: holds data/prepared"),
+        ({"pairs.kind": "lowres", "game": "srgan", "pairs.image_size": "8"}, "pairs.image_size = 8: with pairs.factor"),
+        ({"batch_size": "16", "train.distributed": "3"}, "train.distributed = 3 must divide it"),
+    ],
+)
+def test_a_mistake_in_the_params_of_two_domains_is_named(tmp_path: Path, changes: dict[str, str], message: str):
+    path = tmp_path / "params.yaml"
+    path.write_text(edit_params((ROOT / "domains/params.yaml").read_text(), changes))
+    with pytest.raises(UserError) as caught:
+        load_domains_params(path)
+    assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_the_params_of_two_domains_are_checked_before_torch_is_imported(tmp_path: Path):
+    (tmp_path / "domains").mkdir()
+    wrong = edit_params((ROOT / "domains/params.yaml").read_text(), {"lr": "-1"})
+    (tmp_path / "domains/params.yaml").write_text(wrong)
+    for command in (["domains.pairs"], ["judge", "--params", "domains/params.yaml"]):
+        result = run_stage(command[0], tmp_path, "-X", "importtime", arguments=command[1:])
+        told = [line for line in result.stderr.splitlines() if not line.startswith("import time:")]
+        assert told == ["error: domains/params.yaml: lr = -1: must be greater than 0"]
+        assert result.returncode == 1 and not re.search(r"\| +(torch|pandas|altair)$", result.stderr, re.M)
 
 
 @pytest.mark.parametrize("path", ["data", ".", "data/prepared", "data/samples/images", "metrics", "../{name}"])

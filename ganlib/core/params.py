@@ -1,15 +1,15 @@
-"""Read params.yaml, and refuse what it should not hold.
+"""Read the params file of a pipeline, and refuse what it should not hold.
 
 Nothing here imports torch, so that a typo is reported at once.
 """
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
@@ -17,9 +17,10 @@ from ruamel.yaml.nodes import Node, ScalarNode
 
 from ganlib.core.document import read_document, shortened
 from ganlib.core.errors import UserError
-from ganlib.core.schema import DCGAN_SIZES, NO_PATH, LabelledLoss, Params
+from ganlib.core.schema import DCGAN_SIZES, NO_PATH, DomainsParams, LabelledLoss, Params, Shared
 
-PARAMS_FILE, PIPELINE = Path("params.yaml"), Path("dvc.yaml")
+PARAMS_FILE, DOMAINS_FILE = Path("params.yaml"), Path("domains/params.yaml")
+PIPELINES = Path("dvc.yaml"), Path("domains/dvc.yaml")
 MAX_FRAMES = 2000
 """Of the animated walk: all are in memory at once."""
 ONE_UPDATE = {"loss.gradient_penalty": 0, "loss.weight_clip": 0, "train.d_steps": 1, "train.g_steps": 1}
@@ -29,21 +30,57 @@ UNREAD = {"infogan": ONE_UPDATE, "bigan": ONE_UPDATE, "aae": ONE_UPDATE | NO_IMA
 them off. `train.translation`, which is on as committed, is left aside."""
 MAX_REFUSAL, MAX_LINES = 380, 5
 """Characters and lines about mistakes: what follows from the first ones is no help."""
+KINDS = {
+    "pix2pix": ("edges", "grey", "masked", "negative", "worn", "folders"),
+    "context_encoder": ("masked",),
+    "srgan": ("lowres",),
+}
+"""Of pairs, those that each game of two domains can learn from."""
+
+NEED_PARTNERS = set(KINDS)
+"""Games that learn from partners."""
+
+Schema = TypeVar("Schema", bound=Shared)
 
 
 def load_params(path: Path = PARAMS_FILE) -> Params:
-    """Read and check a whole params file; raise UserError with one line for each of the first mistakes."""
+    """Read the root pipeline's parameters."""
+    return read_params(path, Params, _check_together)
+
+
+def load_domains_params(path: Path = DOMAINS_FILE) -> DomainsParams:
+    """Read the parameters of the pipeline of two domains."""
+    return read_params(path, DomainsParams, _check_domains)
+
+
+def load_shared(path: Path) -> Shared:
+    """Read the parameters of either pipeline: that of two domains has its file in a folder of that name."""
+    return load_domains_params(path) if path.parent.name == DOMAINS_FILE.parent.name else load_params(path)
+
+
+def read_params(path: Path, schema: type[Schema], check: Callable[[Schema], None]) -> Schema:
+    """Read and check a whole params file; raise UserError with one line for each of the first mistakes.
+
+    `check` raises ValueError for values that don't go together.
+    """
     document, node = read_document(path)
     if not isinstance(document, dict) or not node:
         raise UserError(f"{path} must hold `key: value` lines")
     try:
-        params = Params.model_validate(document)
-        _check_together(params)
+        params = schema.model_validate(document)
+        check(params)
     except ValidationError as error:
-        raise UserError(_first(path, _describe(path, node, error))) from None
+        raise UserError(_first(path, _describe(path, node, error, schema))) from None
     except ValueError as error:
         raise UserError(f"{path}: {shortened(str(error), MAX_REFUSAL)}") from None
     return params
+
+
+def without_adversary(params: DomainsParams) -> DomainsParams:
+    """Return what trains the same network by its distance to the truth alone: the papers' own baseline."""
+    section = getattr(params.games, params.game)
+    section = section.model_copy(update={key: 0.0 for key in ("adversary", "features") if hasattr(section, key)})
+    return params.model_copy(update={"games": params.games.model_copy(update={params.game: section})})
 
 
 def given_path(value: str) -> Path | None:
@@ -96,10 +133,7 @@ def _check_together(params: Params) -> None:
     if params.loss.real_label_low > params.loss.real_label_high:
         low, high = params.loss.real_label_low, params.loss.real_label_high
         raise ValueError(f"loss.real_label_low = {low} is over loss.real_label_high = {high}")
-    if params.batch_size % params.train.distributed:
-        raise ValueError(
-            f"batch_size = {params.batch_size}: train.distributed = {params.train.distributed} must divide it"
-        )
+    _check_processes(params)
     if params.explore.stops * params.explore.frames > MAX_FRAMES:
         raise ValueError(
             f"explore.frames = {params.explore.frames}: times explore.stops = {params.explore.stops} is over "
@@ -117,20 +151,61 @@ def _check_together(params: Params) -> None:
         raise ValueError(
             f"data.path = {params.data.path}: data.dataset folder needs it: set it to a folder, zip or tar of images"
         )
-    for key, path in (("data.path", given_path(params.data.path)), ("train.start", given_path(params.train.start))):
-        for out in _outputs() if path else ():
-            if path and _overlap(path, out):
-                raise ValueError(f"{key} = {path}: holds {out}, which the pipeline makes of it: name another folder")
+    _check_inputs({"data.path": params.data.path, "train.start": params.train.start})
     for key in ("url", "sha256"):
         if params.data.dataset == "url" and getattr(params.data, key) is None:
             raise ValueError(f"data.{key} is null: data.dataset url needs the archive's address and its sha256")
 
 
+def _check_domains(params: DomainsParams) -> None:
+    pairs, kinds = params.pairs, KINDS[params.game]
+    if pairs.kind not in kinds:
+        raise ValueError(f"pairs.kind = {pairs.kind}: game {params.game} learns from {', '.join(kinds)}")
+    if not pairs.paired and params.game in NEED_PARTNERS:
+        raise ValueError(f"pairs.paired = false: game {params.game} learns from partners: set it to true")
+    if pairs.kind != "folders" and pairs.channels_a > pairs.channels_b:
+        raise ValueError("pairs.channels_a = 3: A is made of grey images: set pairs.channels_b to 3, or it to 1")
+    if pairs.kind == "grey" and (pairs.channels_a, pairs.channels_b) != (1, 3):
+        raise ValueError("pairs.kind = grey: makes grey images of colour: set pairs.channels_a to 1, channels_b to 3")
+    if pairs.kind in ("lowres", "masked") and pairs.channels_a != pairs.channels_b:
+        raise ValueError(
+            f"pairs.channels_a = {pairs.channels_a}, channels_b = {pairs.channels_b}: what kind {pairs.kind} leaves of "
+            "an image is in its colours: make them equal"
+        )
+    if pairs.kind == "lowres" and pairs.image_size < 4 * pairs.factor:
+        raise ValueError(
+            f"pairs.image_size = {pairs.image_size}: with pairs.factor {pairs.factor} it must be at least "
+            f"{4 * pairs.factor}"
+        )
+    _check_processes(params)
+    for key, path in (("pairs.b.path", pairs.b.path), ("pairs.a", pairs.a)):
+        needed = pairs.b.dataset == "folder" if key == "pairs.b.path" else pairs.kind == "folders"
+        if needed and given_path(path) is None:
+            raise ValueError(f"{key} = {path}: kind {pairs.kind} needs it: set it to a folder, zip or tar of images")
+    if pairs.kind == "folders" and pairs.b.dataset != "folder":
+        raise ValueError(f"pairs.b.dataset = {pairs.b.dataset}: kind folders pairs files by name: set it to folder")
+    _check_inputs({"pairs.b.path": pairs.b.path, "pairs.a": pairs.a, "translate.path": params.translate.path})
+
+
+def _check_processes(params: Shared) -> None:
+    if params.batch_size % params.train.distributed:
+        raise ValueError(
+            f"batch_size = {params.batch_size}: train.distributed = {params.train.distributed} must divide it"
+        )
+
+
+def _check_inputs(paths: Mapping[str, str]) -> None:
+    """Raise ValueError where a path that is read, by its key, holds what a pipeline makes of it."""
+    for key, path in ((key, given_path(value)) for key, value in paths.items()):
+        for out in _outputs() if path else ():
+            if path and _overlap(path, out):
+                raise ValueError(f"{key} = {path}: holds {out}, which the pipeline makes of it: name another folder")
+
+
 def _outputs() -> list[Path]:
-    """Return what the stages of dvc.yaml make, if it is here."""
-    if not PIPELINE.is_file():
-        return []
-    stages = YAML(typ="safe", pure=True).load(PIPELINE)["stages"].values()
+    """Return what the stages of the pipelines make, of those that are here."""
+    read = YAML(typ="safe", pure=True).load
+    stages = [stage for file in PIPELINES if file.is_file() for stage in read(file)["stages"].values()]
     outs = [out for stage in stages for out in stage.get("outs", ())]
     return [Path(next(iter(out)) if isinstance(out, dict) else out) for out in outs]
 
@@ -150,15 +225,15 @@ def _first(path: Path, lines: Iterator[str]) -> str:
     return "\n".join(told)
 
 
-def _describe(path: Path, root: Node, error: ValidationError) -> Iterator[str]:
+def _describe(path: Path, root: Node, error: ValidationError, schema: type[BaseModel]) -> Iterator[str]:
     mistakes = error.errors(include_url=False)
     unknown = [mistake["loc"] for mistake in mistakes if mistake["type"] == "extra_forbidden"]
-    meant = {_nearest(location) for location in unknown[:50]}
+    meant = {_nearest(location, schema) for location in unknown[:50]}
     for mistake in mistakes:
         key = ".".join(shortened(str(part)) for part in mistake["loc"])
         given = shortened(repr(mistake["input"]))
         if mistake["type"] == "extra_forbidden":
-            yield f"{path}: unknown key {key}: {_nearest(mistake['loc'])}"
+            yield f"{path}: unknown key {key}: {_nearest(mistake['loc'], schema)}"
         elif mistake["type"] == "missing":
             if f"did you mean {key}?" not in meant:  # a misspelt key is one mistake, not two
                 yield f"{path}: {key} is missing: write it as in the committed file"
@@ -185,8 +260,7 @@ def _written(node: Node | None, location: Sequence[int | str]) -> str | None:
     return None if node.tag.endswith(":null") else quoted
 
 
-def _nearest(location: tuple[int | str, ...]) -> str:
-    section: type[BaseModel] = Params
+def _nearest(location: tuple[int | str, ...], section: type[BaseModel]) -> str:
     for part in location[:-1]:
         section = section.model_fields[str(part)].annotation  # pyright: ignore[reportAssignmentType]
     names = list(section.model_fields)

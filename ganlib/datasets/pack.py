@@ -178,20 +178,24 @@ def _limit(packed: Packed, folder: Path, limit: int) -> None:
     """Keep the `limit` images with the lowest hashes: adding an image to the source displaces at most one."""
     digests = [digest for kept in packed.splits.values() for digest in kept.digests]
     chosen = set(sorted(digests, key=lambda digest: digest[8:])[:limit])  # the first 8 bytes decide the split
-    for name, kept in packed.splits.items():
-        stays = [digest in chosen for digest in kept.digests]
-        everything = images_path(folder, name).rename(folder / "everything.npy")
-        images = np.load(everything, mmap_mode="r")
-        with image_writer(folder, name, images.shape[1:]) as writer:
-            for index in np.flatnonzero(stays):
-                writer.append(images[index].tobytes())
-        everything.unlink()
-        packed.splits[name] = Kept(
-            digests=list(compress(kept.digests, stays)),
-            labels=array("q", compress(kept.labels, stays)),
-            aspects=array("d", compress(kept.aspects, stays)),
-            sha256=writer.sha256.hexdigest(),
-        )
+    for name, kept in list(packed.splits.items()):
+        keep(packed, folder, name, [digest in chosen for digest in kept.digests])
+
+
+def keep(packed: Packed, folder: Path, name: str, stays: list[bool]) -> None:
+    """Leave out those images of a split that do not stay; of labels what is remembered, not what is written."""
+    kept, everything = packed.splits[name], images_path(folder, name).rename(folder / "everything.npy")
+    images = np.load(everything, mmap_mode="r")
+    with image_writer(folder, name, images.shape[1:]) as writer:
+        for index in np.flatnonzero(stays):
+            writer.append(images[index].tobytes())
+    everything.unlink()
+    packed.splits[name] = Kept(
+        digests=list(compress(kept.digests, stays)),
+        labels=array("q", compress(kept.labels, stays)),
+        aspects=array("d", compress(kept.aspects, stays)),
+        sha256=writer.sha256.hexdigest(),
+    )
 
 
 def _write_rejected(path: Path, packed: Packed) -> None:

@@ -33,10 +33,14 @@ class Judge(nn.Module):
 
     def features(self, images: torch.Tensor) -> torch.Tensor:
         """Return the (N, 64) non-negative features that distances between images are measured in."""
+        return torch.relu(self.hidden_norm(self.hidden(self.maps(images).flatten(1))))
+
+    def maps(self, images: torch.Tensor) -> torch.Tensor:
+        """Return what the last convolution finds and where, (N, 128, image_size / 8, image_size / 8)."""
         x = images
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             x = leaky_relu(norm(convolution(x)), 0.1)
-        return torch.relu(self.hidden_norm(self.hidden(x.flatten(1))))  # (N, 64)
+        return x
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return self.to_logits(self.features(images))

@@ -17,8 +17,9 @@ from ganlib.core.images import to_pixels, to_unit_range
 from ganlib.core.packed import AnyImages
 from ganlib.core.precision import has_bf16
 from ganlib.core.schema import CompleteParams
+from ganlib.datasets.masks import Mask, blend, observe
 from ganlib.functional.latents import draw_classes, draw_latents, from_normal, split_latents, to_normal
-from ganlib.looking.masks import Mask, blend, observe
+from ganlib.metrics.likeness import BEST_PSNR, psnr
 from ganlib.networks.families import Discriminator, Generator
 
 TRIAL = 10
@@ -29,8 +30,6 @@ SEARCHED = 256
 """Latents optimised at a time."""
 WINDOW = 7
 """Pixels, side of the square around a known pixel in which missing ones are counted, as in the paper."""
-BEST_PSNR = 60.0
-"""dB that an exact match counts as."""
 
 
 class Completion(NamedTuple):
@@ -205,18 +204,18 @@ def compare_completions(generated: Tensor, originals: Tensor, train: AnyImages, 
 def completion_figures(completion: Completion, originals: NDArray[np.uint8], mask: Mask) -> dict[str, float]:
     """Return PSNR in dB and L1 in 0..1 on the hidden pixels, means over images, beside those of the baselines."""
     hidden = mask.hidden.cpu().numpy()
-    psnr = {
+    found = {
         name: hidden_psnr(getattr(completion, name), originals, hidden) for name in ("completed", "nearest", "mean")
     }
-    l1 = {name: hidden_l1(getattr(completion, name), originals, hidden) for name in psnr}
+    l1 = {name: hidden_l1(getattr(completion, name), originals, hidden) for name in found}
     return {
         "l1": float(l1["completed"].mean()),
         "l1_mean_fill": float(l1["mean"].mean()),
         "l1_nearest": float(l1["nearest"].mean()),
-        "psnr": float(psnr["completed"].mean()),
-        "psnr_mean_fill": float(psnr["mean"].mean()),
-        "psnr_nearest": float(psnr["nearest"].mean()),
-        "beats_nearest": float((psnr["completed"] > psnr["nearest"]).mean()),
+        "psnr": float(found["completed"].mean()),
+        "psnr_mean_fill": float(found["mean"].mean()),
+        "psnr_nearest": float(found["nearest"].mean()),
+        "beats_nearest": float((found["completed"] > found["nearest"]).mean()),
     }
 
 
@@ -224,8 +223,7 @@ def hidden_psnr(
     images: NDArray[np.uint8], originals: NDArray[np.uint8], hidden: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
     """Return each image's peak signal-to-noise ratio on its hidden pixels, (N,), in dB, at most 60."""
-    error = np.square((images.astype(np.float64) - originals)[..., hidden] / 255).mean((1, 2))
-    return -10 * np.log10(np.maximum(error, 10 ** (-BEST_PSNR / 10)))
+    return np.minimum(psnr(images, originals, hidden), BEST_PSNR)
 
 
 def hidden_l1(

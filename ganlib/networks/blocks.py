@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Literal
 
 import torch
 from torch import nn
@@ -24,6 +25,29 @@ NORMS: dict[str, Callable[[int], nn.Module]] = {
     "instance": partial(nn.InstanceNorm2d, affine=True),
     "none": lambda channels: nn.Identity(),
 }
+
+
+class Residual(nn.Module):
+    """Two convolutions of 3x3 on (N, width, H, W), whose sum with their input comes out."""
+
+    def __init__(
+        self,
+        width: int,
+        norm: str,
+        activation: Callable[[], nn.Module],
+        padding_mode: Literal["zeros", "reflect"] = "zeros",
+    ):
+        super().__init__()
+        self.branch = nn.Sequential(
+            nn.Conv2d(width, width, 3, padding=1, padding_mode=padding_mode),
+            NORMS[norm](width),
+            activation(),
+            nn.Conv2d(width, width, 3, padding=1, padding_mode=padding_mode),
+            NORMS[norm](width),
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.branch(x)
 
 
 def first_size(image_size: int) -> int:

@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 
 from ganlib.core.errors import UserError
 from ganlib.core.files import sha256_of, whole_file, write_json
-from ganlib.core.schema import Params
+from ganlib.core.schema import Shared
 
 RUN = "run.json"
 KEPT = 2
@@ -49,7 +49,7 @@ def checkpoint_folder(folder: Path) -> Iterator[Path]:
         lock.release()
 
 
-def describe_run(folder: Path, params: Params, configs: Mapping[str, Any]) -> None:
+def describe_run(folder: Path, params: Shared, configs: Mapping[str, Any]) -> None:
     """Write down what the checkpoints of a folder are of, and what rebuilds their networks."""
     write_json(folder / RUN, {"params": params.model_dump(mode="json"), "configs": dict(configs)})
 

@@ -15,10 +15,10 @@ from torch import nn
 
 from ganlib.core.errors import UserError
 from ganlib.core.packed import Split
-from ganlib.core.schema import Params
+from ganlib.core.schema import DomainsParams, Params
 from ganlib.core.seeding import random_generator, seeded_weights
 from ganlib.networks.sync_norm import synchronise
-from ganlib.training.claims import Findings, Subject
+from ganlib.training.claims import Claim, Findings, Subject
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +122,7 @@ class Limits(NamedTuple):
 
 
 class Game(Protocol):
-    """What the loop asks of a module of ganlib.games; pyright holds each of them to it."""
+    """What the loop asks of a module of ganlib.games; pyright holds each of them to it. `params` are its pipeline's."""
 
     @property
     def BUILDERS(self) -> Mapping[str, Callable[..., nn.Module]]:  # noqa: N802
@@ -149,11 +149,11 @@ class Game(Protocol):
         """Whether labels that the judge knows are hidden from the game: what the judge says then chooses no weights."""
         ...
 
-    def configs(self, params: Params, meta: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    def configs(self, params: Any, meta: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         """Return what rebuilds each network, for data of this meta.json; raise UserError where they don't fit."""
         ...
 
-    def shown(self, data: dict[str, Any], params: Params) -> dict[str, Any]:
+    def shown(self, data: dict[str, Any], params: Any) -> dict[str, Any]:
         """Return what training may see of the training `images`, and `labels` (N,) if there are any: `images` at least.
 
         Of these `images[rows]` are (n, C, H, W) uint8 on the device, and `len(images)` is N.
@@ -161,11 +161,11 @@ class Game(Protocol):
         """
         ...
 
-    def recipe(self, params: Params, device: torch.device) -> Any:
+    def recipe(self, params: Any, device: torch.device) -> Any:
         """Return how steps are taken, but for what changes from step to step."""
         ...
 
-    def recipe_at(self, step: int, recipe: Any, params: Params) -> Any:
+    def recipe_at(self, step: int, recipe: Any, params: Any) -> Any:
         """Return the recipe of one step."""
         ...
 
@@ -173,7 +173,7 @@ class Game(Protocol):
         """Return what tells steps of unlike kernels apart: a CUDA graph is captured of each kind."""
         ...
 
-    def draw(self, data: Mapping[str, Any], draws: Draws, recipe: Any, params: Params) -> Sequence[Any]:
+    def draw(self, data: Mapping[str, Any], draws: Draws, recipe: Any, params: Any) -> Sequence[Any]:
         """Return all batches of a step, NamedTuples of tensors or None.
 
         `data` is what `shown` has returned.
@@ -188,20 +188,37 @@ class Game(Protocol):
         """Return scalars to log, `d_loss` and `g_loss` among them, which the alarms read."""
         ...
 
-    def limits(self, params: Params) -> Limits: ...
+    def limits(self, params: Any) -> Limits: ...
 
     def figures(self, players: Players, heldout: Split, device: torch.device) -> dict[str, float]:
         """Return figures of the game's own at an evaluation, to be recorded beside the judge's; they choose nothing."""
         ...
 
-    def probe(self, subject: Subject, params: Params, random: torch.Generator) -> Findings:
+
+class ProbedGame(Game, Protocol):
+    """What the root pipeline asks besides."""
+
+    def probe(self, subject: Subject, params: Any, random: torch.Generator) -> Findings:
         """Return the game's claims about what it has trained, beside their baselines, and what shows them."""
         ...
 
 
-def game_of(params: Params) -> Game:
+def game_of(params: Params) -> ProbedGame:
     """Return the module of the game that the parameters name."""
-    return cast(Game, import_module(f"ganlib.games.{params.game}"))
+    return cast(ProbedGame, import_module(f"ganlib.games.{params.game}"))
+
+
+class TranslatingGame(Game, Protocol):
+    """What the pipeline of two domains asks besides; `configs` is given the meta.json of both, by `a` and `b`."""
+
+    def promises(self, figures: Mapping[str, Mapping[str, float]]) -> list[Claim]:
+        """Return the game's claims, of the figures of `ours` and of its baselines, by their names."""
+        ...
+
+
+def translating_game_of(params: DomainsParams) -> TranslatingGame:
+    """Return the module of the game that the parameters name."""
+    return cast(TranslatingGame, import_module(f"ganlib.games.{params.game}"))
 
 
 def build_networks(game: Game, configs: Mapping[str, Mapping[str, Any]], seed: int) -> dict[str, nn.Module]:

@@ -1,7 +1,7 @@
 """What a training starts from: prepared images, the judge that watches it, and the networks' configurations."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from ganlib.core.errors import UserError
 from ganlib.core.files import read_json, sha256_of
 from ganlib.core.packed import SPLITS, labels_path, read_meta, read_split
 from ganlib.core.params import given_path
-from ganlib.core.schema import Params
+from ganlib.core.schema import DomainsParams, Params
 from ganlib.core.weights import load_weights
 from ganlib.features.eyes import Extractor, Eyes, load_eyes, open_eyes
 from ganlib.features.judge import check_judge, load_judge
@@ -38,6 +38,10 @@ class Inputs:
     """What the judge stage has seen of both splits."""
     configs: dict[str, dict[str, Any]]
     """Of each network of the game."""
+    given: NDArray[np.uint8] | None = None
+    """Held-out images of domain A, partners of the real ones; None where images come of latents."""
+    frozen: dict[str, nn.Module] = field(default_factory=dict)
+    """Networks in evaluation mode that the players have besides, and that no team moves."""
     start: Path | None = None
     """Folder of the networks whose weights training starts from."""
     digests: list[Any]
@@ -74,6 +78,32 @@ def load_inputs(prepared: Path, judge: Path, game: Game, params: Params, device:
         configs=configs,
         start=start,
         digests=digests,
+    )
+
+
+def load_pairs(pairs: Path, judge: Path, game: Game, params: DomainsParams, device: torch.device) -> Inputs:
+    """Read pairs, and the judge of domain B; raise UserError where they do not fit each other or the params."""
+    metas: dict[str, Any] = {side: read_meta(pairs / side) for side in ("a", "b")}
+    splits = {(side, name): read_split(pairs / side, name).images for side in metas for name in SPLITS}
+    digests = [metas[side]["sha256"] for side in metas]
+    if (hidden := pairs / "hidden.npy").is_file():
+        metas["hidden"] = np.load(hidden)
+        digests.append(sha256_of(hidden))
+    configs, eyes, network = game.configs(params, metas), load_eyes(judge), load_judge(judge)
+    check_judge(network, splits["b", "train"].shape[1:], metas["b"]["class_names"])
+    extractor = open_eyes(eyes.extractor, judge)
+    return Inputs(
+        data=game.shown(
+            {"images": held(splits["b", "train"], device), "a": held(splits["a", "train"], device)}, params
+        ),
+        real={name: splits["b", name] for name in SPLITS},
+        extractor=extractor,
+        eyes=eyes,
+        seen={split: load_seen(judge, split) for split in SPLITS},
+        configs=configs,
+        given=splits["a", "heldout"],
+        frozen={"judge": network.requires_grad_(False)},
+        digests=[*digests, sha256_of(judge / "judge.safetensors"), extractor.protocol],
     )
 
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from ganlib.core.distributed import averaged, part
 from ganlib.core.errors import UserError
-from ganlib.core.schema import Params
+from ganlib.core.schema import Shared
 from ganlib.functional.averages import decay_for, update_ema
 from ganlib.metrics.frechet import chooses_best
 from ganlib.training.alarms import EVALUATION_ALARMS, LOG_ALARMS, Alarm, Curves, Row
@@ -33,7 +33,7 @@ def train(
     training: Training,
     game: Game,
     data: Mapping[str, Any],
-    params: Params,
+    params: Shared,
     device: torch.device,
     *,
     watch: Watch,
@@ -48,7 +48,7 @@ def train(
     `train.checkpoint_every` steps, at the last one, from which more steps can go on, and when `stopping` asks for an
     end; KeyboardInterrupt is raised then. A collapse may end the training early (`train.on_collapse`).
     """
-    players, images = training.players, data["images"]
+    players, on_disk = training.players, [each for each in data.values() if isinstance(each, ImagesOnDisk)]
     take_step, constant = stepper(game, players, device), game.recipe(params, device)
     for step in range(training.step + 1, params.steps + 1):
         lr = params.lr * lr_factor(step, params.steps, params.train.lr_decay_start) * 0.5**training.restored
@@ -56,8 +56,8 @@ def train(
         recipe = game.recipe_at(step, constant, params)
         # Draw all that the step takes.
         batches = [own_part(batch, game.DIMS) for batch in game.draw(data, training.draws, recipe, params)]
-        if isinstance(images, ImagesOnDisk):
-            images.fetch(training.draws.coming(params.train.d_steps))
+        for images in on_disk:
+            images.fetch(training.draws.coming(len(batches)))
         # Update the networks.
         result = take_step(batches, recipe)
         # Follow them with their moving averages.
@@ -104,7 +104,7 @@ def own_part(batch: Any, dims: Mapping[str, int]) -> Any:
     return batch._replace(**{name: part(field, dims.get(name, 0)) for name, field in drawn.items()})
 
 
-def close(training: Training, game: Game, params: Params, *, watch: Watch, warn: Callable[[str], None]) -> None:
+def close(training: Training, game: Game, params: Shared, *, watch: Watch, warn: Callable[[str], None]) -> None:
     """Record what only the last step calls for: a row and an evaluation that were not due, and alarms of an end.
 
     It comes after the last checkpoint: a longer training has none of it.
@@ -146,7 +146,7 @@ def raise_alarms(
     training: Training,
     alarms: tuple[Alarm, ...],
     game: Game,
-    params: Params,
+    params: Shared,
     warn: Callable[[str], None],
     last: bool = False,
 ) -> None:

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 
-from ganlib.core.schema import Params
+from ganlib.core.schema import Shared
 from ganlib.functional.averages import decay_for, update_ema
 from ganlib.training.game import Players
 from ganlib.training.schedule import lr_factor, set_lr
 
 
-def rehearse(players: Players, params: Params, take_step: Callable[[int], None]) -> None:
+def rehearse(players: Players, params: Shared, take_step: Callable[[int], None]) -> None:
     """Take all steps, given their number from 1, with the learning rates and moving averages of a training."""
     for step in range(1, params.steps + 1):
         lr = params.lr * lr_factor(step, params.steps, params.train.lr_decay_start)

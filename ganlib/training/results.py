@@ -33,11 +33,12 @@ def save_results(
 
 
 def save_end(folder: Path, state: Mapping[str, Any], configs: Mapping[str, dict[str, Any]]) -> None:
-    """Write all networks of a state of the players into a new folder."""
+    """Write all networks of a state of the players, but for those that were given to them, into a new folder."""
     folder.mkdir()
     for kind, suffix in (("networks", ""), ("averages", AVERAGE)):
         for name, weights in state[kind].items():
-            save_weights(folder, name + suffix, weights, configs[name])
+            if name in configs:
+                save_weights(folder, name + suffix, weights, configs[name])
 
 
 def tables_of(training: Training) -> dict[str, pd.DataFrame]:

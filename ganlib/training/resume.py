@@ -9,14 +9,14 @@ from typing import Any
 import torch
 
 from ganlib.core.distributed import from_process, gathered, processes
-from ganlib.core.schema import Params
+from ganlib.core.schema import Shared
 from ganlib.training.checkpoint import checkpoints_in, load_checkpoints, step_of
 from ganlib.training.game import Game
 from ganlib.training.schedule import first_other_step
 
 
 def latest_state(
-    folder: Path, game: Game, params: Params, device: torch.device, warn: Callable[[str], None]
+    folder: Path, game: Game, params: Shared, device: torch.device, warn: Callable[[str], None]
 ) -> dict[str, Any] | None:
     """Return to all processes what `resumable_state` finds on the machine that has the latest checkpoint.
 
@@ -36,7 +36,7 @@ def latest_state(
 
 
 def resumable_state(
-    folder: Path, game: Game, params: Params, device: torch.device, warn: Callable[[str], None]
+    folder: Path, game: Game, params: Shared, device: torch.device, warn: Callable[[str], None]
 ) -> dict[str, Any] | None:
     """Return the latest checkpoint's state that this training goes on from, or None where it starts anew.
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from ganlib.core.schema import Params
+from ganlib.core.schema import Shared
 from ganlib.training.game import Game, Players
 
 
@@ -19,7 +19,7 @@ def set_lr(players: Players, lr: float, d_ratio: float) -> None:
             group["lr"] = lr * d_ratio if team == "d" else lr
 
 
-def first_other_step(done: int, steps: int, game: Game, params: Params, device: torch.device) -> int | None:
+def first_other_step(done: int, steps: int, game: Game, params: Shared, device: torch.device) -> int | None:
     """Return the first of `done` steps that a training of `steps` takes otherwise than one of these params, if any."""
     theirs, recipe = params.model_copy(update={"steps": steps}), game.recipe(params, device)
     start = params.train.lr_decay_start

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from ganlib.core.schema import Params
+from ganlib.core.schema import Shared
 from ganlib.training.alarms import Row
 from ganlib.training.game import Draws, Players
 
@@ -51,7 +51,7 @@ class Training:
 RECORDS = tuple(name for name in Training.__dataclass_fields__ if name not in ("players", "draws"))
 
 
-def start_training(players: Players, count: int, params: Params) -> Training:
+def start_training(players: Players, count: int, params: Shared) -> Training:
     """Return a training before its first step; raise UserError when there are fewer images than one batch."""
     draws = Draws(params.seed)
     draws.order(count, params.batch_size)

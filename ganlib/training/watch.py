@@ -10,7 +10,7 @@ from torch import nn
 
 from ganlib.core.images import to_unit_range
 from ganlib.core.packed import Split, rows_of
-from ganlib.core.schema import Params
+from ganlib.core.schema import Shared
 from ganlib.core.seeding import random_generator
 from ganlib.features.eyes import Extractor, class_names_for
 from ganlib.features.judging import BATCH_SIZE, batches, judge_images
@@ -18,6 +18,7 @@ from ganlib.functional.latents import draw_classes, draw_latents
 from ganlib.metrics.classes import class_table, diversity_figures
 from ganlib.metrics.diversity import Labelled
 from ganlib.metrics.frechet import Gaussian, fit_gaussian, gaussian_distance
+from ganlib.metrics.likeness import mean_psnr
 from ganlib.metrics.reference import Reference, among_train, build_reference, into_bins
 from ganlib.networks.sampling import generate
 from ganlib.training.inputs import Inputs
@@ -45,13 +46,15 @@ class Watch:
     heldout_judged: Gaussian
     """The same in the judge's features, which have no say where another extractor watches."""
     latents: torch.Tensor
-    """(count, latent_dim)"""
+    """(count, latent_dim); for a game of two domains images of A, (count, C, H, W) in [-1, 1]."""
     labels: torch.Tensor | None
     """(count,), for a conditional generator."""
     seen: Images
     """(n, C, H, W), at most 1,000 training images."""
     unseen: Images
     """(m, C, H, W), as many held-out ones: a D that has memorised the others tells both apart."""
+    truth: Images | None
+    """Partners in B of the images of A; None where images come of latents."""
     real: Split
     """All held-out images, for figures of the game's own."""
     seed: int
@@ -71,16 +74,20 @@ class Watch:
         random = np.random.default_rng(random_generator(self.seed, "watch/draws").initial_seed())
         valid = among_train(fake, self.reference).valid
         diversity = diversity_figures(class_table(fake.take(valid), self.reference, 1, random), valid)
+        likeness = {} if self.truth is None else {"psnr": mean_psnr(images, self.truth)}
         return self.distances_of(images, fake) | {
             "valid": float(valid.mean()),
             "diversity_score": diversity["diversity_score"],
             "classes_covered": diversity["classes_covered"],
+            **likeness,
             **self.memorised_by(discriminator, images),
         }, images[:PROGRESS_IMAGES]
 
     @property
     def memory_absent(self) -> str:
         """Return why D's memory is not measured, or nothing where it is."""
+        if self.truth is not None:
+            return "the discriminator judges patches, not images"
         if self.labels is not None:
             return "the discriminator is conditional"
         few = len(self.unseen) < MEMORY_IMAGES[0]
@@ -122,7 +129,7 @@ def distance_name(extractor: Extractor) -> str:
     return f"{extractor.prefix}fid_to_heldout"
 
 
-def build_watch(inputs: Inputs, params: Params, device: torch.device) -> Watch:
+def build_watch(inputs: Inputs, params: Shared, device: torch.device) -> Watch:
     """Choose up to 5,000 real images of each split, and draw latents, with labels if there are any."""
     extractor = inputs.extractor
     assert extractor.judge, "the judge stage trains one"
@@ -139,16 +146,22 @@ def build_watch(inputs: Inputs, params: Params, device: torch.device) -> Watch:
     class_names = class_names_for(extractor, inputs.eyes)
     reference = build_reference(train, heldout, class_names, neighbours=NEIGHBOURS, bins=BINS, random=random)
     latent_random = random_generator(params.seed, "watch/latents")
-    count, model = params.train.evaluate_count, inputs.configs["generator"]
+    model, given = inputs.configs["generator"], inputs.given
+    count = params.train.evaluate_count if given is None else min(len(given), params.train.evaluate_count)
     return Watch(
         extractor=extractor,
         reference=reference,
         heldout=fit_gaussian(heldout.features),
         heldout_judged=fit_gaussian(judged.astype(np.float64)),
-        latents=draw_latents(count, model["latent_dim"], latent_random, model["latents"]),
+        latents=(
+            draw_latents(count, model["latent_dim"], latent_random, model["latents"])
+            if given is None
+            else to_unit_range(torch.from_numpy(given[:count].copy()))
+        ),
         labels=draw_classes(count, inputs.class_counts, latent_random) if inputs.class_counts else None,
         seen=inputs.real["train"][spread[: MEMORY_IMAGES[1]]],
         unseen=inputs.real["heldout"][rows["heldout"][: MEMORY_IMAGES[1]]],
+        truth=None if given is None else inputs.real["heldout"][:count],
         real=Split(inputs.real["heldout"], inputs.heldout_labels),
         seed=params.seed,
         device=device,

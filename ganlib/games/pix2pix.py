@@ -1,0 +1,217 @@
+"""A U-Net translates images, and a PatchGAN says of pairs whether they are real (Isola 2017, arXiv:1611.07004).
+
+Its step, without what only it knows, is that of other games of pairs.
+"""
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+from torch.nn.functional import l1_loss
+
+from ganlib.core.errors import UserError
+from ganlib.core.images import to_unit_range
+from ganlib.core.packed import Split
+from ganlib.core.precision import precision_of
+from ganlib.core.schema import DomainsParams
+from ganlib.functional.losses import LOSSES, Loss, r1_penalty
+from ganlib.games.gan import autocast, send, update
+from ganlib.networks.patches import PatchDiscriminator
+from ganlib.networks.translators import build_translator
+from ganlib.training.claims import Claim
+from ganlib.training.game import Draws, Limits, Players
+
+BUILDERS: Mapping[str, Callable[..., nn.Module]] = {"generator": build_translator, "discriminator": PatchDiscriminator}
+TEAMS = {"d": ["discriminator"], "g": ["generator"]}
+AVERAGED = ["generator"]
+HIDES_LABELS = False
+DIMS: Mapping[str, int] = {}
+LEAST = 3
+"""Pixels to which a PatchGAN's halvings may bring an image down: two convolutions of 4x4 still fit."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a step is taken."""
+
+    loss: Loss
+    content: float
+    """Weight of the distance to the truth."""
+    adversary: float
+    """Weight of D's judgement in G's loss in this step; 0 leaves D as it is."""
+    r1_weight: float
+    """Weight of the R1 penalty in this step; 0 on steps that go without."""
+    bf16: bool
+
+
+class Batch(NamedTuple):
+    a: torch.Tensor
+    """(N, C, h, w) in [-1, 1]"""
+    b: torch.Tensor
+    """(N, C, H, W) in [-1, 1], the truth."""
+
+
+class Result(NamedTuple):
+    """Detached scalars, and means of logits as probabilities."""
+
+    d_loss: torch.Tensor
+    g_loss: torch.Tensor
+    content_loss: torch.Tensor
+    d_real: torch.Tensor
+    d_fake: torch.Tensor
+
+
+def configs(params: DomainsParams, meta: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    a, b, model = meta["a"], meta["b"], params.model
+    own = {"blocks": model.blocks} if model.translator == "residual" else {"depth": model.depth}
+    generator = {
+        "kind": model.translator,
+        "image_size": b["image_size"],
+        "in_channels": a["channels"],
+        "out_channels": b["channels"],
+        "width": model.width,
+        "norm": model.norm,
+        **own,
+    }
+    return {
+        "generator": generator,
+        "discriminator": patches_config(params, b["image_size"], a["channels"] + b["channels"]),
+    }
+
+
+def patches_config(params: DomainsParams, image_size: int, channels: int) -> dict[str, Any]:
+    """Return what rebuilds D; raise UserError where its patches are larger than the image."""
+    model = params.model
+    if image_size >> model.patch_layers < LEAST:
+        most = (image_size // LEAST).bit_length() - 1
+        raise UserError(f"model.patch_layers = {model.patch_layers}: at {image_size} pixels, {most} is the most")
+    return {"channels": channels, "width": model.width, "layers": model.patch_layers, "norm": model.norm}
+
+
+def shown(data: dict[str, Any], params: DomainsParams) -> dict[str, Any]:
+    """Return both domains."""
+    return data
+
+
+def recipe(params: DomainsParams, device: torch.device) -> Recipe:
+    section = params.games.pix2pix
+    return recipe_of(params, device, section.l1, section.adversary)
+
+
+def recipe_of(params: DomainsParams, device: torch.device, content: float, adversary: float) -> Recipe:
+    """Return the recipe of a game that has these weights."""
+    return Recipe(
+        loss=LOSSES[params.loss.name],
+        content=content,
+        adversary=adversary,
+        r1_weight=0,
+        bf16=precision_of(params.train.precision, device) == "bf16",
+    )
+
+
+def recipe_at(step: int, recipe: Recipe, params: DomainsParams) -> Recipe:
+    """Return the recipe of one step: R1 when it is due."""
+    due = step % params.loss.r1_every == 0
+    return replace(recipe, r1_weight=params.loss.r1 * params.loss.r1_every * due)
+
+
+def kind(recipe: Recipe) -> Hashable:
+    return recipe
+
+
+def limits(params: DomainsParams) -> Limits:
+    """Return none: the mean over patches, most of which look like others, says little."""
+    return Limits()
+
+
+def figures(players: Players, heldout: Split, device: torch.device) -> dict[str, float]:
+    """Return none."""
+    return {}
+
+
+def draw(data: Mapping[str, Any], draws: Draws, recipe: Recipe, params: DomainsParams) -> list[Batch]:
+    """Return a batch of partners, mirrored alike."""
+    picked = draws.order(len(data["images"]), params.batch_size).next_batch()
+    sides = [to_unit_range(data[name][picked]) for name in ("a", "images")]
+    if params.pairs.flip:
+        mirrored = torch.rand(len(picked), generator=draws.stream("flip")) < 0.5
+        where = send(mirrored, sides[0].device)[:, None, None, None]
+        sides = [side.flip(3).where(where, side) for side in sides]
+    return [Batch(*(side.contiguous(memory_format=torch.channels_last) for side in sides))]
+
+
+def step(players: Players, batches: Sequence[Batch], recipe: Recipe) -> Result:
+    """Update D on the pairs, A beside B and A beside its translation, then G."""
+    (batch,) = batches
+    fake = translated(players, batch, recipe)
+    content = l1_loss(fake, batch.b)
+    return play(players, batch.b, fake, content, recipe, lambda images: torch.cat([batch.a, images], 1))
+
+
+def translated(players: Players, batch: Batch, recipe: Recipe) -> torch.Tensor:
+    """Return what G makes of A, in float32."""
+    with autocast(batch.a, recipe.bf16):
+        return players.networks["generator"](batch.a).float()
+
+
+def play(
+    players: Players,
+    real: torch.Tensor,
+    fake: torch.Tensor,
+    content: torch.Tensor,
+    recipe: Recipe,
+    see: Callable[[torch.Tensor], torch.Tensor],
+) -> Result:
+    """Update D on real and fake images as it sees them, then G, whose `content` loss is a scalar of the fakes."""
+    content_loss = recipe.content * content
+    if not recipe.adversary:
+        update(players.optimizers["g"], content_loss)
+        nothing = content_loss.detach().new_zeros(())
+        return Result(nothing, content_loss.detach(), content.detach(), nothing, nothing)
+    discriminator = players.networks["discriminator"]
+    d_loss, real_logits, fake_logits = discriminator_step(players, see(real), see(fake.detach()), recipe)
+    discriminator.requires_grad_(False)  # D is only the judge here
+    with autocast(fake, recipe.bf16):
+        judged = discriminator(see(fake)).float()
+    g_loss = content_loss + recipe.adversary * recipe.loss.generator(judged)
+    update(players.optimizers["g"], g_loss)
+    discriminator.requires_grad_(True)
+    means = real_logits.sigmoid().mean(), fake_logits.sigmoid().mean()
+    return Result(*(tensor.detach() for tensor in (d_loss, g_loss, content, *means)))
+
+
+def discriminator_step(
+    players: Players, real: torch.Tensor, fake: torch.Tensor, recipe: Recipe
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Update D; return its loss without the penalty, and both logits, (N, 1, h, w)."""
+    discriminator, penalised = players.networks["discriminator"], recipe.r1_weight > 0
+    real = real.detach().requires_grad_(penalised)
+    with autocast(real, recipe.bf16 and not penalised):  # as in gan
+        real_logits = discriminator(real).float()
+    with autocast(fake, recipe.bf16):
+        fake_logits = discriminator(fake).float()
+    labels = real_logits.new_ones(()), real_logits.new_zeros(())
+    d_loss = recipe.loss.discriminator(real_logits, fake_logits, *labels)
+    total = d_loss
+    if penalised:  # of an image's mean logit, whatever the number of its patches
+        total = d_loss + recipe.r1_weight * r1_penalty(real_logits.mean((1, 2, 3)), real)
+    update(players.optimizers["d"], total)
+    return d_loss, real_logits, fake_logits
+
+
+def measure(result: Result) -> dict[str, torch.Tensor]:
+    """Return losses, the distance to the truth without its weight, and what D believes of patches."""
+    return result._asdict()
+
+
+def promises(figures: Mapping[str, Mapping[str, float]]) -> list[Claim]:
+    """Compare with L1 alone: Isola 2017, tables 1 and 2."""
+    ours, alone, source = figures["ours"], figures["alone"], "Isola 2017, tables 1 and 2"
+    sets = ours["fid_to_heldout"], alone["fid_to_heldout"]
+    return [
+        Claim("distance of features to the truth", ours["features"], "L1 alone", alone["features"], "lower", source),
+        Claim("distance of sets (FID) to held-out B", sets[0], "L1 alone", sets[1], "lower", source),
+        Claim("PSNR, dB", ours["psnr"], "L1 alone, less 1 dB", alone["psnr"] - 1, "higher", "a check"),
+    ]

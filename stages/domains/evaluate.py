@@ -1,0 +1,99 @@
+"""Measure translations, beside their baselines."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+import typer
+
+from ganlib.core.console import run
+from ganlib.core.files import read_json, rounded, write_json, write_table
+from ganlib.core.memory import keep_freed_memory
+from ganlib.core.packed import read_split
+from ganlib.core.params import load_domains_params
+from ganlib.core.precision import prepare_arithmetic
+from ganlib.core.schema import DomainsParams
+from ganlib.core.seeding import pin_arithmetic, random_generator, resolve_device
+from ganlib.datasets.derive import Hidden, Images, resized
+from ganlib.datasets.plain import in_same_colours
+from ganlib.evaluation.extractors import (
+    check_protocol,
+    describe_images,
+    load_extractor,
+    notes_on_judge,
+    weights_files,
+)
+from ganlib.evaluation.pairs import described_claim, floor, pair_figures
+from ganlib.evaluation.stored import load_reference
+from ganlib.evaluation.summary import evaluate
+from ganlib.evaluation.table import headline_of
+from ganlib.features.eyes import load_eyes
+from ganlib.training.game import translating_game_of
+
+NAMES = {"ours": "the game", "alone": "the same without D", "identity": "A itself", "mean": "mean image"}
+"""What stands in the table for who made images."""
+
+
+def main(
+    pairs: Annotated[Path, typer.Argument(help="Folder that pairs made.")],
+    judge: Annotated[Path, typer.Argument(help="Folder that judge made of domain B.")],
+    reference: Annotated[Path, typer.Argument(help="Folder that reference made of domain B.")],
+    translated: Annotated[Path, typer.Argument(help="Folder that translate made.")],
+    metrics: Annotated[Path, typer.Option(help="JSON file for the figures of the game.")],
+    claims: Annotated[Path, typer.Option(help="JSON file for what the game promises.")],
+    table: Annotated[Path, typer.Option(help="CSV file: the same figures of all baselines.")],
+) -> None:
+    """Compare translations of held-out images with their partners, pixel by pixel and in features, and hold claims."""
+    params = load_domains_params()
+
+    pin_arithmetic(params.threads)
+    keep_freed_memory()
+    device = resolve_device(params.device)
+    prepare_arithmetic(params.train.precision, device)
+    protocol, real = read_json(reference / "protocol.json"), load_reference(reference)
+    extractor = load_extractor(protocol["protocol_extractor"], judge, weights_files(params.evaluate))
+    check_protocol(extractor.protocol, protocol, reference)
+    random = np.random.default_rng(random_generator(params.seed, "evaluate/draws").initial_seed())
+    given: dict[str, Any] = {"subsets": params.evaluate.subsets, "random": random}
+    made, truth, hidden = images_of(pairs, translated, params)
+    figures = pair_figures(made, truth, extractor, device, hidden, **given)
+    lowest = {"fid_to_heldout": floor(real.train.features, real.heldout.features, random)}
+    ours, heldout = describe_images(made["ours"], extractor, device), read_json(reference / "heldout.json")
+    as_set = evaluate(ours, real, heldout, prefix=extractor.prefix, draws=params.evaluate.draws, **given).metrics
+    notes = notes_on_judge(load_eyes(judge), protocol["protocol_extractor"], params.evaluate.min_judge_accuracy)
+    protocol |= {"protocol_kind": params.pairs.kind, "protocol_translated": len(truth)}
+    promises = translating_game_of(params).promises(figures)
+    seen_by = {"protocol_extractor": protocol["protocol_extractor"], "fid_to_heldout_floor": lowest["fid_to_heldout"]}
+    headline = headline_of(as_set | notes | protocol, extractor.prefix)
+    write_json(metrics, rounded(figures["ours"] | seen_by | headline))
+    write_json(claims, {claim.name: rounded(described_claim(claim)) for claim in promises})
+    rows = figures | {"training images of B": lowest}
+    write_table(table, pd.DataFrame([{"made by": NAMES.get(name, name), **row} for name, row in rows.items()]))
+    for claim in promises:
+        verdict = "held" if claim.held else "NOT held"
+        print(f"{claim.name}: {claim.value:.4g} ({claim.baseline}: {claim.baseline_value:.4g}), {verdict}")
+
+
+def images_of(pairs: Path, translated: Path, params: DomainsParams) -> tuple[dict[str, Images], Images, Hidden | None]:
+    """Return translations of the held-out images of A by who made them, their partners, and what of A is hidden."""
+    a, b = (read_split(pairs / side, "heldout").images for side in ("a", "b"))
+    hidden = np.load(pairs / "hidden.npy") if params.pairs.kind == "masked" else None
+    made = {name: np.load(translated / f"{name}.npy") for name in ("ours", "alone")}
+    return made | untrained(a, read_split(pairs / "b", "train").images, params, hidden), b, hidden
+
+
+def untrained(a: Images, train: Images, params: DomainsParams, hidden: Hidden | None) -> dict[str, Images]:
+    """Return what needs no training: A itself or enlarged and, where there is a hole, the mean training image in it."""
+    if params.pairs.kind == "lowres":
+        return {"bicubic": resized(a, params.pairs.image_size)}
+    identity = in_same_colours(a, train[:1])[0]
+    identity = identity if identity.shape[1] == train.shape[1] else identity[:, :1]
+    if hidden is None:
+        return {"identity": identity}
+    mean = np.rint(train.mean(0)).astype(np.uint8)
+    return {"identity": identity, "mean": np.where(hidden, mean, a)}
+
+
+if __name__ == "__main__":
+    run(lambda: typer.run(main))

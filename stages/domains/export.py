@@ -1,0 +1,31 @@
+"""Write a translator as an ONNX file; no stage of the pipeline, but a tool for its result."""
+
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+
+from ganlib.core.console import run
+from ganlib.core.files import read_json
+from ganlib.core.packed import read_meta
+from ganlib.core.params import load_domains_params
+from ganlib.core.weights import load_network
+from ganlib.looking.export import write_onnx
+from ganlib.training.game import translating_game_of
+
+
+def main(
+    pairs: Annotated[Path, typer.Argument(help="Folder that pairs made.")],
+    training: Annotated[Path, typer.Argument(help="Folder that train made.")],
+    out: Annotated[Path, typer.Option(help="ONNX file to write.")],
+) -> None:
+    """Export the best weights: images of A, `a`, to images of B, `b`, both in [-1, 1]."""
+    game, best, meta = translating_game_of(load_domains_params()), training / "best", read_meta(pairs / "a")
+    network = load_network(best, "generator_ema", game.BUILDERS["generator"])
+    given = torch.zeros(2, meta["channels"], meta["image_size"], meta["image_size"])
+    write_onnx(network, {"a": given}, "b", read_json(best / "generator_ema.json"), out)
+
+
+if __name__ == "__main__":
+    run(lambda: typer.run(main))

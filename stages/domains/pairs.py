@@ -1,0 +1,104 @@
+"""Prepare pairs of images: those of domain B, and for each its partner in A."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from ganlib.core.console import progress, run
+from ganlib.core.errors import UserError
+from ganlib.core.files import whole_folder, write_json
+from ganlib.core.packed import read_split
+from ganlib.core.params import given_path, load_domains_params
+from ganlib.core.schema import DomainsParams, PairsParams
+from ganlib.datasets.decode import Preparation
+from ganlib.datasets.derive import hidden_of
+from ganlib.datasets.examples import Place, Source
+from ganlib.datasets.pack import Packed, describe, pack
+from ganlib.datasets.partners import (
+    by_stem,
+    check_colours,
+    check_partners,
+    meta_of_a,
+    numbered,
+    pack_derived,
+    pack_partners,
+    unpair,
+)
+from ganlib.datasets.sources import open_source
+
+
+def main(
+    out: Annotated[Path, typer.Option(help="Folder for both domains, each packed as prepare packs images.")],
+    metrics: Annotated[Path, typer.Option(help="JSON file for the counts.")],
+    downloads: Annotated[Path, typer.Option(help="Folder where files of known checksum are downloaded and found.")],
+) -> None:
+    """Pack the images of B, and A: made of them, or those of another folder that have the same names."""
+    params = load_domains_params()
+
+    pairs = params.pairs
+    with whole_folder(out) as folder:
+        for side in ("a", "b"):
+            (folder / side).mkdir()
+        with TemporaryDirectory(dir=folder) as scratch:
+            metas = packed_pairs(
+                folder, params, Place(pairs.b.dataset, given_path(pairs.b.path), downloads, Path(scratch))
+            )
+        for side, meta in metas.items():
+            check_colours(read_split(folder / side, "train").images, f"pairs.channels_{side}")
+            write_json(folder / side / "meta.json", meta)
+        if (hidden := hidden_of(pairs, params.seed)) is not None:
+            np.save(folder / "hidden.npy", hidden)
+    counts = {f"{split}_{side}": count for side in metas for split, count in metas[side]["counts"].items()}
+    tallied = {name: metas["b"][name] for name in ("duplicates_dropped", "read", "rejected")}
+    write_json(metrics, {"kind": pairs.kind, "paired": pairs.paired, **counts, **tallied})
+    print(*(f"{name}: {count}" for name, count in (counts | tallied).items()), sep=", ")
+
+
+def packed_pairs(folder: Path, params: DomainsParams, place: Place) -> dict[str, dict[str, Any]]:
+    """Pack A and B into `folder`/a and `folder`/b, B's images from a place; return meta.json of both."""
+    pairs, smaller = params.pairs, params.pairs.factor if params.pairs.kind == "lowres" else 1
+    prepared_b = Preparation(pairs.image_size, pairs.channels_b, pairs.resize, pairs.background)
+    prepared_a = prepared_b._replace(image_size=pairs.image_size // smaller, channels=pairs.channels_a)
+    if pairs.kind == "folders" and not pairs.paired:
+        return packed_apart(folder, pairs, place, {"a": prepared_a, "b": prepared_b})
+    if pairs.kind == "folders":
+        (_, a), (source, b) = by_stem(Path(pairs.a), "pairs.a"), by_stem(Path(pairs.b.path), "pairs.b.path")
+        check_partners(a, b)
+        packed = packed_into(folder / "b", numbered(source, b), prepared_b, pairs)
+        hashes = pack_partners(packed, source, [(a[stem], b[stem]) for stem in b], folder, prepared_a)
+    else:
+        source = open_source(place, pairs.b.classes)
+        packed = packed_into(folder / "b", source, prepared_b, pairs)
+        hashes = pack_derived(folder, pairs, params.seed, prepared_a)
+    packed_a = packed if pairs.paired else unpair(packed, folder, hashes)
+    metas = [describe(record, source.class_names, place.dataset, prepared_b) for record in (packed_a, packed)]
+    return {"a": meta_of_a(metas[0], prepared_a, hashes), "b": metas[1]}
+
+
+def packed_apart(
+    folder: Path, pairs: PairsParams, place: Place, prepared: dict[str, Preparation]
+) -> dict[str, dict[str, Any]]:
+    """Pack two folders whose images are no partners; return meta.json of both."""
+    metas: dict[str, dict[str, Any]] = {}
+    for side, path, classes in (("a", Path(pairs.a), None), ("b", place.path, pairs.b.classes)):
+        source = open_source(place._replace(path=path), classes)
+        packed = packed_into(folder / side, source, prepared[side], pairs)
+        metas[side] = describe(packed, source.class_names, place.dataset, prepared[side])
+    return metas
+
+
+def packed_into(folder: Path, source: Source, preparation: Preparation, pairs: PairsParams) -> Packed:
+    """Pack all images of a source, and show how far it is; raise UserError at images of over 8 bits."""
+    given = {"heldout": pairs.heldout, "limit": pairs.b.limit, "max_rejected": pairs.max_rejected}
+    with progress(source.examples, desc="pairs", total=source.total, unit="image") as examples:
+        packed = pack(source._replace(examples=iter(examples)), preparation, folder, **given)
+    if packed.extents:
+        raise UserError(f"{source.origin}: holds images of over 8 bits a channel: convert them to 8")
+    return packed
+
+
+if __name__ == "__main__":
+    run(lambda: typer.run(main))

@@ -1,0 +1,243 @@
+"""Games of pairs: their steps in plain PyTorch, and trainings that are killed and go on."""
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from PIL import Image
+from torch.nn.functional import binary_cross_entropy_with_logits, l1_loss
+
+from ganlib.core.errors import StoppedError, UserError
+from ganlib.core.files import read_json, read_table, sha256_of
+from ganlib.core.packed import read_split
+from ganlib.core.params import load_domains_params, without_adversary
+from ganlib.core.schema import DomainsParams
+from ganlib.games import context_encoder, pix2pix, srgan
+from ganlib.training import run
+from ganlib.training.checkpoint import checkpoints_in
+from ganlib.training.game import Players, TranslatingGame, build_networks, build_players
+from stages.domains import evaluate as evaluate_stage
+from stages.domains import export as export_stage
+from stages.domains import pairs as pairs_stage
+from stages.domains import report as report_stage
+from stages.domains import train as train_stage
+from stages.domains import translate as translate_stage
+from stages.judge import main as judge
+from stages.reference import main as reference
+from tests.conftest import ROOT, edit_params
+
+GAMES: dict[str, TranslatingGame] = {"pix2pix": pix2pix, "context_encoder": context_encoder, "srgan": srgan}
+KINDS = {"pix2pix": "edges", "context_encoder": "masked", "srgan": "lowres"}
+TINY = {
+    "pairs.b.limit": "200",
+    "pairs.image_size": "16",
+    "pairs.flip": "true",
+    "model.width": "4",
+    "model.blocks": "1",
+    "model.patch_layers": "1",
+    "evaluate.judge_epochs": "1",
+    "batch_size": "8",
+    "steps": "16",
+    "train.evaluate_every": "8",
+    "train.checkpoint_every": "8",
+    "train.log_every": "4",
+    "train.evaluate_count": "100",
+    "loss.r1_every": "4",
+    "loss.r1": "1",
+}
+
+
+def write_params(folder: Path, game: str, **changes: str) -> None:
+    text = (ROOT / "domains/params.yaml").read_text()
+    by_key = {key.replace("__", "."): value for key, value in changes.items()}
+    (folder / "domains").mkdir(exist_ok=True)
+    (folder / "domains/params.yaml").write_text(
+        edit_params(text, TINY | {"game": game, "pairs.kind": KINDS[game]} | by_key)
+    )
+
+
+def params_of(folder: Path, game: str, **changes: str) -> DomainsParams:
+    write_params(folder, game, **changes)
+    return load_domains_params(folder / "domains/params.yaml")
+
+
+def players_of(game: str, params: DomainsParams) -> Players:
+    meta: dict[str, Any] = {side: {"image_size": 16, "channels": 1} for side in ("a", "b")}
+    if game == "srgan":
+        meta["a"]["image_size"] = 4
+    hidden = torch.zeros(16, 16, dtype=torch.bool)
+    hidden[4:12, 4:12] = True
+    networks = build_networks(GAMES[game], GAMES[game].configs(params, meta | {"hidden": hidden.numpy()}), 1)
+    return build_players(networks, GAMES[game], 1e-3, (0.5, 0.999), torch.device("cpu"))
+
+
+def batch_for(game: str) -> pix2pix.Batch:
+    small = 4 if game == "srgan" else 16
+    b = torch.rand(4, 1, 16, 16) * 2 - 1
+    if game == "context_encoder":
+        known = b.clone()
+        known[:, :, 4:12, 4:12] = 0
+        return pix2pix.Batch(known, b)
+    return pix2pix.Batch(torch.rand(4, 1, small, small) * 2 - 1, b)
+
+
+@pytest.mark.parametrize("penalised", [False, True])
+def test_a_step_of_pix2pix_is_that_of_plain_pytorch(tmp_path: Path, penalised: bool):
+    params = params_of(tmp_path, "pix2pix", games__pix2pix__adversary="2", train__precision="fp32")
+    players, batch = players_of("pix2pix", params), batch_for("pix2pix")
+    generator, critic = (copy.deepcopy(players.networks[name]) for name in ("generator", "discriminator"))
+    optimizers = [torch.optim.Adam(net.parameters(), 1e-3, (0.5, 0.999)) for net in (critic, generator)]
+    for step in (4, 8) if penalised else (1, 2):
+        recipe = pix2pix.recipe_at(step, pix2pix.recipe(params, torch.device("cpu")), params)
+        assert (recipe.r1_weight == 4) == penalised
+        result = pix2pix.step(players, [batch], recipe)
+        fake, real = generator(batch.a), torch.cat([batch.a, batch.b], 1).requires_grad_()
+        said = critic(real), critic(torch.cat([batch.a, fake.detach()], 1))
+        targets = torch.ones_like(said[0]), torch.zeros_like(said[1])
+        d_loss = torch.stack(
+            [binary_cross_entropy_with_logits(*both) for both in zip(said, targets, strict=True)]
+        ).sum()
+        gradient = torch.autograd.grad(said[0].mean((1, 2, 3)).sum(), real, create_graph=True)[0]
+        total = d_loss + (4 * 0.5 * gradient.flatten(1).norm(dim=1).square().mean() if penalised else 0)
+        optimizers[0].zero_grad()
+        total.backward()
+        optimizers[0].step()
+        judged = critic(torch.cat([batch.a, fake], 1))
+        g_loss = 100 * l1_loss(fake, batch.b) + 2 * binary_cross_entropy_with_logits(judged, torch.ones_like(judged))
+        optimizers[1].zero_grad()
+        g_loss.backward()
+        optimizers[1].step()
+        assert result.d_loss == pytest.approx(float(d_loss.detach()), rel=1e-4)
+        assert result.g_loss == pytest.approx(float(g_loss.detach()), rel=1e-4)
+    for ours, plain in ((players.networks["generator"], generator), (players.networks["discriminator"], critic)):
+        for one, other in zip(ours.parameters(), plain.parameters(), strict=True):
+            assert (one - other).abs().mean() < 2e-5  # Adam's steps are 1e-3, even of gradients that are rounding
+
+
+@pytest.mark.parametrize("name", GAMES)
+def test_without_its_adversary_a_game_leaves_d_alone_and_nears_the_truth(tmp_path: Path, name: str):
+    params = without_adversary(params_of(tmp_path, name, train__precision="fp32"))
+    torch.manual_seed(0)
+    players, batch, game = players_of(name, params), batch_for(name), GAMES[name]
+    before = copy.deepcopy(players.networks["discriminator"].state_dict())
+    recipe = game.recipe_at(params.steps, game.recipe(params, torch.device("cpu")), params)
+    losses = [float(game.step(players, [batch], recipe).content_loss) for _ in range(60)]
+    assert losses[-1] < 0.8 * losses[0]
+    assert all(torch.equal(before[key], value) for key, value in players.networks["discriminator"].state_dict().items())
+
+
+def test_srgan_brings_d_in_after_the_share_of_steps_that_is_srresnet_s(tmp_path: Path):
+    params = params_of(tmp_path, "srgan", steps="10")
+    recipe = srgan.recipe(params, torch.device("cpu"))
+    adversaries = [srgan.recipe_at(step, recipe, params).adversary for step in range(1, 11)]
+    assert adversaries == [0] * 4 + [0.003] * 6
+
+
+def test_a_context_encoder_keeps_what_is_known(tmp_path: Path):
+    generator = players_of("context_encoder", params_of(tmp_path, "context_encoder")).networks["generator"]
+    images, hidden = torch.rand(2, 1, 16, 16), generator.hidden
+    made = generator(images)
+    assert hidden.sum() == 64 and torch.equal(made[:, :, ~hidden], images[:, :, ~hidden])
+    assert not torch.isclose(made[:, :, hidden], images[:, :, hidden]).any()
+
+
+def test_patches_larger_than_the_image_are_refused(tmp_path: Path):
+    params = params_of(tmp_path, "pix2pix", model__patch_layers="3")
+    with pytest.raises(UserError, match=r"model.patch_layers = 3: at 16 pixels, 2 is the most"):
+        pix2pix.patches_config(params, 16, 2)
+
+
+def prepared(folder: Path, game: str) -> None:
+    write_params(folder, game)
+    pairs_stage.main(Path("pairs"), Path("pairs.json"), Path("raw"))
+    judge(Path("pairs/b"), Path("judge"), Path("domains/params.yaml"))
+    reference(Path("pairs/b"), Path("judge"), Path("reference"), Path("domains/params.yaml"))
+
+
+def trained(out: str, checkpoints: str = "checkpoints", alone: bool = False) -> dict[str, str]:
+    """Train; return the sha256 of every file."""
+    train_stage.main(Path("pairs"), Path("judge"), Path(out), Path(checkpoints), alone)
+    return {str(path.relative_to(out)): sha256_of(path) for path in Path(out).rglob("*") if path.is_file()}
+
+
+def asked_at(step: int) -> Any:
+    """Return what stands for `stop_asked`, and asks for an end at a step."""
+
+    @contextmanager
+    def stop_asked(processes: int) -> Iterator[Any]:
+        steps = iter(range(1, 1000))
+        yield lambda: next(steps) == step
+
+    return stop_asked
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("game", GAMES)
+def test_a_training_that_goes_on_ends_as_one_that_was_not_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], game: str
+):
+    monkeypatch.chdir(tmp_path)
+    prepared(tmp_path, game)
+    whole = trained("whole")
+    (folder,) = Path("checkpoints").iterdir()
+    (last,) = checkpoints_in(folder)
+    assert last.name == "step-000000016.pt"
+    monkeypatch.setattr(run, "stop_asked", asked_at(8))
+    with pytest.raises(StoppedError, match="step 8 is kept"):
+        trained("resumed", "others")
+    assert not Path("resumed").exists()
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    capfd.readouterr()
+    resumed = trained("resumed", "others")
+    assert "resumed at step 8" in capfd.readouterr().err
+    assert resumed == whole and any("generator_ema" in name for name in whole)
+
+
+@pytest.mark.slow
+def test_a_baseline_is_another_training_and_too_few_pairs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    prepared(tmp_path, "pix2pix")
+    assert trained("ours") != trained("alone", alone=True) and len(list(Path("checkpoints").iterdir())) == 2
+    write_params(tmp_path, "pix2pix", batch_size="400")
+    with pytest.raises(UserError, match=r"batch_size = 400: there are only 1\d\d training images"):
+        trained("never")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("game", GAMES)
+def test_translations_are_measured_shown_and_made_of_own_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, game: str
+):
+    monkeypatch.chdir(tmp_path)
+    prepared(tmp_path, game)
+    trained("ours")
+    trained("alone", alone=True)
+    Path("own").mkdir()
+    for number in range(3):
+        Image.fromarray(np.random.default_rng(number).integers(0, 256, (20, 24, 3), np.uint8)).save(f"own/{number}.png")
+    write_params(tmp_path, game, translate__path="own")
+    translate_stage.main(Path("pairs"), Path("ours"), Path("alone"), Path("made"), Path("metrics/translated.png"))
+    metrics = [Path("metrics") / name for name in ("evaluate.json", "claims.json", "baselines.csv")]
+    evaluate_stage.main(Path("pairs"), Path("judge"), Path("reference"), Path("made"), *metrics)
+    report_stage.main(Path("pairs"), Path("ours"), Path("metrics"), Path("page.html"))
+    truth, made = read_split(Path("pairs/b"), "heldout").images, np.load("made/ours.npy")
+    expected = 10 * np.log10(255**2 / np.square(made.astype(float) - truth).mean((1, 2, 3)))
+    assert read_json(Path("metrics/evaluate.json"))["psnr"] == pytest.approx(expected.mean(), rel=1e-5)
+    assert [path.name for path in sorted(Path("made/own/b").iterdir())] == ["0.png", "1.png", "2.png"]
+    assert Image.open("made/own/b/0.png").size == (16, 16)
+    figures: Any = read_table(Path("metrics/baselines.csv"), "made by").set_index("made by").loc["the game"]
+    assert figures.fid_to_heldout_low <= figures.fid_to_heldout <= figures.fid_to_heldout_high
+    export_stage.main(Path("pairs"), Path("ours"), Path("translator.onnx"))
+    session = onnxruntime.InferenceSession("translator.onnx", providers=["CPUExecutionProvider"])
+    given = read_split(Path("pairs/a"), "heldout").images[:5].astype(np.float32) / 127.5 - 1
+    (answer,) = session.run(["b"], {"a": given})
+    assert np.abs((np.asarray(answer) + 1) * 127.5 - made[:5]).max() < 1.01
+    page = Path("page.html").read_text()
+    assert all(name in page for name in read_json(Path("metrics/claims.json"))) and "Absent" not in page

@@ -1,0 +1,216 @@
+"""Pairs of images: what A is made of, and how two folders become partners."""
+
+import hashlib
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ganlib.core import params
+from ganlib.core.errors import UserError
+from ganlib.core.files import read_json, sha256_of
+from ganlib.core.packed import read_meta, read_split
+from ganlib.datasets.derive import DERIVE, Given, derive
+from stages.domains.pairs import main
+from tests.conftest import ROOT, edit_params
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "domains").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def pairs(folder: Path, **changes: str) -> str:
+    """Run the stage with some params, keys given as pairs__kind; return what it refuses, or nothing."""
+    text = (ROOT / "domains/params.yaml").read_text()
+    given = {key.replace("__", "."): value for key, value in changes.items()}
+    (folder / "domains/params.yaml").write_text(edit_params(text, given))
+    try:
+        main(Path("pairs"), Path("pairs.json"), Path("raw"))
+    except UserError as error:
+        return str(error)
+    return ""
+
+
+def noise(*shape: int) -> Any:
+    return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+
+
+def write_folder(folder: Path, names: list[str], grey: bool = False) -> None:
+    for number, name in enumerate(names):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        pixels = np.random.default_rng(number).integers(0, 256, (12, 12) if grey else (12, 12, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / name)
+
+
+def given(hidden: Any = None) -> Given:
+    return Given(4, hidden, np.random.default_rng(0))
+
+
+def test_edges_of_a_square_are_its_outline_one_pixel_wide():
+    images = np.full((1, 1, 24, 24), 20, np.uint8)
+    images[:, :, 6:18, 6:18] = 220
+    lines = derive(images, "edges", 1, given())[0, 0] == 0
+    assert lines[9:15].sum(1).tolist() == [2] * 6 and lines[:, 9:15].sum(0).tolist() == [2] * 6  # away from corners
+    assert not lines[8:16, 8:16].any() and not lines[:4].any() and not lines[20:].any()
+
+
+def test_an_even_image_and_a_faint_step_have_no_edges():
+    faint = np.full((2, 3, 16, 16), 100, np.uint8)
+    faint[1, :, 8:] = 110
+    assert (derive(faint, "edges", 3, given()) == 255).all()
+
+
+def test_derived_images_are_what_plain_pillow_and_numpy_make():
+    images, hidden = noise(3, 3, 16, 16), np.zeros((16, 16), bool)
+    hidden[4:12, 4:12] = True
+    pictures = [Image.fromarray(image.transpose(1, 2, 0)) for image in images]
+    small = np.stack([np.asarray(picture.resize((4, 4), Image.Resampling.BICUBIC)) for picture in pictures])
+    luminance = images.transpose(0, 2, 3, 1) @ np.array([0.299, 0.587, 0.114])
+    filled = images.copy()
+    filled[:, :, 4:12, 4:12] = 128
+    assert (derive(images, "lowres", 3, given()).transpose(0, 2, 3, 1) == small).all()
+    assert np.abs(derive(images, "grey", 1, given())[:, 0] - luminance).max() <= 0.51
+    assert (derive(images, "masked", 3, given(hidden)) == filled).all()
+    assert (derive(images, "negative", 3, given()) + images.astype(int) == 255).all()
+
+
+def test_worn_images_have_half_the_contrast_and_the_noise_that_is_said():
+    step = np.zeros((200, 1, 16, 16), np.uint8)
+    step[:, :, :, 8:] = 255
+    made = derive(step, "worn", 1, given()).astype(float)
+    assert made[..., :3].mean() == pytest.approx(64, abs=1) and made[..., -3:].mean() == pytest.approx(191.5, abs=1)
+    assert made[..., 0].std() == pytest.approx(16, abs=0.5)
+
+
+@pytest.mark.parametrize("kind", sorted(DERIVE.keys() - {"grey"}))  # the digits are
+def test_every_kind_is_packed_beside_its_partners(folder: Path, kind: str):
+    game = {"lowres": "srgan", "masked": "context_encoder"}.get(kind, "pix2pix")
+    assert pairs(folder, pairs__kind=kind, game=game, pairs__b__limit="40") == ""
+    metas = {side: read_meta(folder / "pairs" / side) for side in ("a", "b")}
+    made = read_json(folder / "pairs.json")
+    assert made["train_a"] + made["heldout_b"] == 40 == made["train_b"] + made["heldout_a"] and made["kind"] == kind
+    random = np.random.default_rng
+    for split in ("train", "heldout"):
+        a, b = (read_split(folder / "pairs" / side, split) for side in ("a", "b"))
+        hidden = np.load(folder / "pairs/hidden.npy") if kind == "masked" else None
+        expected = derive(b.images, kind, 1, Given(4, hidden, random(0)))
+        assert a.labels is not None and b.labels is not None and (a.labels == b.labels).all()
+        assert a.images.shape == expected.shape and (kind == "worn" or (a.images == expected).all())
+        assert metas["a"]["counts"][split] == len(a.images) and a.images.shape[2] == metas["a"]["image_size"]
+    assert metas["a"]["sha256"] != metas["b"]["sha256"] and (folder / "pairs/hidden.npy").exists() == (kind == "masked")
+
+
+def test_unpaired_training_images_are_halves_and_held_out_ones_are_partners(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    assert pairs(folder, pairs__b__limit="60") == ""
+    whole = {(side, name): read_split(folder / "pairs" / side, name) for side in "ab" for name in ("train", "heldout")}
+    whole = {key: (np.array(split.images), np.array(split.labels)) for key, split in whole.items()}
+    said = pairs(folder, pairs__b__limit="60", pairs__paired="false")
+    assert said == "domains/params.yaml: pairs.paired = false: game pix2pix learns from partners: set it to true"
+    monkeypatch.setattr(params, "NEED_PARTNERS", set[str]())
+    shutil.rmtree(folder / "pairs")
+    assert pairs(folder, pairs__b__limit="60", pairs__paired="false") == ""
+    for first, side in enumerate("ab"):
+        meta = read_meta(folder / "pairs" / side)
+        for name, step in (("train", slice(first, None, 2)), ("heldout", slice(None))):
+            split, (images, labels) = read_split(folder / "pairs" / side, name), whole[side, name]
+            assert (split.images == images[step]).all() and split.labels is not None
+            assert (split.labels == labels[step]).all() and meta["counts"][name] == len(labels[step])
+            assert sum(meta["counts_per_class"][name].values()) == len(labels[step])
+            pixels = split.images.transpose(0, 2, 3, 1).tobytes()
+            assert meta["sha256"][name] == hashlib.sha256(pixels).hexdigest()
+
+
+def test_unpaired_folders_need_no_partners(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(params, "NEED_PARTNERS", set[str]())
+    write_folder(folder / "horses", [f"h{number}.png" for number in range(12)])
+    write_folder(folder / "zebras", [f"z{number}.png" for number in range(20)], grey=True)
+    changes = {"pairs__kind": "folders", "pairs__paired": "false", "pairs__a": "horses", "pairs__image_size": "12"}
+    changes |= {"pairs__b__dataset": "folder", "pairs__b__path": "zebras", "pairs__channels_a": "3"}
+    assert pairs(folder, **changes) == ""
+    made, images = read_json(folder / "pairs.json"), read_split(folder / "pairs/a", "train").images
+    assert made["train_a"] + made["heldout_a"] == 12 and made["train_b"] + made["heldout_b"] == 20
+    assert images.shape[1:] == (3, 12, 12) and read_meta(folder / "pairs/b")["channels"] == 1
+
+
+def test_what_is_hidden_is_the_same_in_all_images_and_a_mask_of_complete(folder: Path):
+    assert pairs(folder, pairs__kind="masked", game="context_encoder", pairs__mask="random", pairs__b__limit="40") == ""
+    hidden = np.load(folder / "pairs/hidden.npy")
+    images = read_split(folder / "pairs/a", "train").images
+    assert (images[:, :, hidden] == 128).all() and 0.7 < hidden.mean() < 0.9
+
+
+def test_folders_are_paired_by_the_names_of_their_files(folder: Path):
+    names = [f"{'cat' if number % 2 else 'dog'}/{number:02}" for number in range(30)]
+    write_folder(folder / "photos", [f"{name}.png" for name in names])
+    for path in (folder / "photos").rglob("*.png"):
+        target = folder / "drawings" / path.relative_to(folder / "photos").with_suffix(".bmp")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(255 - np.asarray(Image.open(path).convert("L"))).save(target)
+    changes = {"pairs__kind": "folders", "pairs__a": "drawings", "pairs__b__dataset": "folder"}
+    changes |= {"pairs__b__path": "photos", "pairs__channels_b": "3", "pairs__image_size": "12"}
+    assert pairs(folder, **changes) == ""
+    meta = read_meta(folder / "pairs/a")
+    assert meta["class_names"] == ["cat", "dog"] and sum(meta["counts_per_class"]["train"].values()) > 10
+    for split in ("train", "heldout"):
+        a, b = (read_split(folder / "pairs" / side, split) for side in ("a", "b"))
+        assert (a.images == 255 - derive(b.images, "grey", 1, given())).all()
+        originals = {np.asarray(Image.open(path)).tobytes(): path.parent.name for path in folder.glob("photos/*/*")}
+        pixels = b.images.transpose(0, 2, 3, 1)
+        assert b.labels is not None and a.labels is not None and (a.labels == b.labels).all()
+        assert [meta["class_names"][label] for label in b.labels] == [originals[image.tobytes()] for image in pixels]
+
+
+def broken(folder: Path) -> None:
+    (folder / "a/3.png").write_bytes((folder / "a/3.png").read_bytes()[:60])
+
+
+def doubled(folder: Path) -> None:
+    shutil.copy(folder / "a/3.png", folder / "a/3.bmp")
+
+
+@pytest.mark.parametrize(
+    ("prefix", "count", "spoil", "told"),
+    [
+        (
+            "x",
+            7,
+            None,
+            "no file of one has the name of one of the other (pairs.a: x0, x1, x2, x3, x4; pairs.b.path: 0, 1",
+        ),
+        ("", 9, None, "pairs.a has 9 images, pairs.b.path 7: some have no partner (pairs.a: 7, 8)"),
+        ("", 7, broken, "3.png: "),
+        ("", 7, doubled, "3.bmp and 3.png have one name"),
+    ],
+)
+def test_folders_that_do_not_fit_are_refused_in_a_line(folder: Path, prefix: str, count: int, spoil: Any, told: str):
+    write_folder(folder / "a", [f"{prefix}{number}.png" for number in range(count)])
+    write_folder(folder / "b", [f"{number}.png" for number in range(7)])
+    if spoil:
+        spoil(folder)
+    changes = {"pairs__a": "a", "pairs__b__dataset": "folder", "pairs__b__path": "b", "pairs__image_size": "12"}
+    said = pairs(folder, pairs__kind="folders", pairs__channels_a="3", pairs__channels_b="3", **changes)
+    assert said.startswith("pairs.a") and told in said and "\n" not in said
+    assert not (folder / "pairs").exists()
+
+
+def test_grey_images_where_colour_is_asked_for_are_refused(folder: Path):
+    said = pairs(folder, pairs__channels_b="3", pairs__b__limit="40")
+    assert said == "pairs.channels_b = 3: the images are grey: set it to 1"
+
+
+def test_the_same_pairs_have_the_same_bytes(folder: Path):
+    found: list[dict[str, str]] = []
+    for _ in range(2):
+        assert pairs(folder, pairs__kind="worn", pairs__b__limit="60") == ""
+        found.append({path.name + path.parent.name: sha256_of(path) for path in (folder / "pairs").rglob("*.*")})
+        torch.manual_seed(5)
+    assert found[0] == found[1]
