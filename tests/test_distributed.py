@@ -45,7 +45,7 @@ VARIANTS = [
     {"architecture": "resnet", "d_norm": "none", "spectral_norm": True, "r1": 0},
 ]
 GAMES = [{"game": "semi", "feature_matching": True}]
-MORE_GAMES = [{"game": game} for game in ("semi", "aae", "bigan", "infogan")]
+MORE_GAMES = [{"game": game} for game in ("semi", "aae", "bigan", "infogan", "vision_aided")]
 
 
 def gradients_of_a_step(changes: dict[str, Any]) -> dict[str, torch.Tensor]:

@@ -19,6 +19,7 @@ SHOWN = {
     "infogan": {"categories.png", "numbers.png", "categories_and_judged_classes.csv"},
     "aae": {"rebuilt.png", "latents_drawn.png", "codes.csv"},
     "bigan": {"rebuilt.png"},
+    "vision_aided": {"nothing.png"},
 }
 
 
@@ -59,6 +60,13 @@ def test_infogan_is_served_by_every_stage(params_file: Path):
     assert counts.drop(columns="category").to_numpy().sum() == 10_000
     with Image.open("metrics/probe/categories.png") as picture:
         assert picture.height > 10 * 64
+
+
+def test_vision_aided_is_served_by_every_stage(params_file: Path):
+    assert "game=gan" in play("vision_aided", params_file)["absent"]
+    assert read_json(Path("metrics/complete.json"))["images"] == 6
+    assert {path.stem for path in Path(MODEL).glob("*.safetensors")} == {"generator", "discriminator", "eye"}
+    assert "eye_loss" in read_table(Path("data/training/history.csv"), "step")
 
 
 @pytest.mark.proof

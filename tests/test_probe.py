@@ -114,7 +114,7 @@ def test_a_claim_is_held_if_its_value_is_better_and_not_if_it_is_equal_or_no_num
         ({"game": "semi", "model.conditional": "concat"}, "model.conditional = concat: game semi takes no classes"),
         ({"game": "aae", "model.conditional": "auxiliary"}, "model.conditional = auxiliary: game aae takes no"),
         ({"game": "semi", "train.on_collapse": "restore_best"}, "train.on_collapse = restore_best: the judge"),
-        ({"game": "sgan"}, "game = 'sgan': must be 'gan', 'semi', 'aae', 'bigan' or 'infogan'"),
+        ({"game": "sgan"}, "game = 'sgan': must be 'gan', 'semi', 'aae', 'bigan', 'infogan' or 'vision_aided'"),
         ({"games.semi.labels": "0"}, "games.semi.labels = 0: must be greater than or equal to 1"),
         ({"games.semi.feature_matching": "1"}, "games.semi.feature_matching = 1: must be true or false"),
         ({"games.infogan.categories": "1000"}, "games.infogan.categories = 1000: must be less than or equal to 100"),

@@ -49,6 +49,7 @@ MORE_VARIANTS = [
     {"game": "aae"},
     {"game": "infogan"},
     {"game": "bigan"},
+    {"game": "vision_aided"},
 ]
 
 
