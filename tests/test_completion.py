@@ -405,6 +405,14 @@ def test_own_images_are_prepared_as_training_images_are(tmp_path: Path):
     assert np.array_equal(read_prepared_images(tmp_path / "pets.npy", PREPARATION, limit=3), images[:3])
 
 
+def test_own_images_in_colour_keep_their_pixels(tmp_path: Path):
+    pixels = np.random.default_rng(0).integers(0, 256, (2, SIZE, SIZE, 3), np.uint8)
+    for number, image in enumerate(pixels):
+        Image.fromarray(image).save(tmp_path / f"{number}.png")
+    images = read_prepared_images(tmp_path, PREPARATION._replace(channels=3), limit=2)
+    assert np.array_equal(images.transpose(0, 2, 3, 1), pixels)
+
+
 @pytest.mark.parametrize(
     ("files", "message"),
     [

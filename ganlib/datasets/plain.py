@@ -89,7 +89,8 @@ def read_prepared_images(path: Path, preparation: Preparation, limit: int) -> ND
         prepared = prepared if decided == preparation else _prepared(path, decided, limit)
     if not prepared:
         raise UserError(f"{path}: no images there")
-    return np.frombuffer(bytearray().join(image.pixels for image in prepared), np.uint8).reshape(-1, *shape)
+    pixels = np.frombuffer(bytearray().join(image.pixels for image in prepared), np.uint8)
+    return np.ascontiguousarray(pixels.reshape(-1, *shape[1:], shape[0]).transpose(0, 3, 1, 2))
 
 
 def _prepared(path: Path, preparation: Preparation, limit: int) -> list[Prepared]:
