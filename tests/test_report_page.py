@@ -413,6 +413,19 @@ def test_arithmetic_that_was_not_done_says_why(run: Path, tmp_path: Path):
     assert "Absent: two classes only." in build(tmp_path / "run")[0]
 
 
+@pytest.mark.parametrize(
+    ("game", "extractor", "told"), [("gan", "lite0", 0), ("vision_aided", "lite0", 2), ("vision_aided", "judge", 0)]
+)
+def test_features_akin_to_those_that_taught_the_generator_are_told(
+    game: str, extractor: str, told: int, run: Path, tmp_path: Path
+):
+    shutil.copytree(run, tmp_path / "run")
+    params, details = tmp_path / "run/params.yaml", tmp_path / "run/metrics/details.json"
+    params.write_text(edit_params(params.read_text(), {"game": game}))
+    details.write_text(json.dumps(figures() | {"protocol_extractor": extractor}))
+    assert sum("ImageNet has taught this generator" in text for text in build(tmp_path / "run")) == told
+
+
 def test_two_builds_are_the_same_bytes(run: Path):
     assert build(run) == build(run)
 
