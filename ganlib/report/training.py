@@ -119,7 +119,7 @@ def _memory_chart(
 def own_charts(evaluations: pd.DataFrame, alarms: pd.DataFrame | None) -> dict[str, str]:
     """Draw what the game itself has measured at each evaluation, by what it is."""
     names = [name for name in evaluations if name not in KNOWN and not name.endswith("_fid_to_heldout")]
-    titles = {name: name.replace("_", " ") for name in map(str, names)}
+    titles = {name: name.replace("_", " ").replace("psnr", "PSNR") for name in map(str, names)}
     return {
         title: charts.curves(
             charts.series(evaluations, {name: title}), title, f"{title} by step", alarms=alarms, points=True
