@@ -77,26 +77,28 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
+NamedSet = Literal[
+    "digits",
+    "mnist",
+    "fashion_mnist",
+    "kmnist",
+    "emnist",
+    "cifar10",
+    "cifar100",
+    "svhn",
+    "stl10",
+    "flowers102",
+    "oxford_pets_cats",
+    "oxford_pets_dogs",
+    "celeba",
+    "lsun_bedroom",
+    "stanford_dogs",
+]
+"""Sets that are known by name: where they come from is in `torchvision_sets`."""
+
+
 class DataParams(Section):
-    dataset: Literal[
-        "digits",
-        "mnist",
-        "fashion_mnist",
-        "kmnist",
-        "emnist",
-        "cifar10",
-        "cifar100",
-        "svhn",
-        "stl10",
-        "flowers102",
-        "oxford_pets_cats",
-        "oxford_pets_dogs",
-        "celeba",
-        "lsun_bedroom",
-        "stanford_dogs",
-        "folder",
-        "url",
-    ]
+    dataset: Literal[NamedSet, "folder", "url"]
     """Images to learn: `digits` ship inside scikit-learn, `folder` and `url` are your own, others are downloaded."""
     path: PathText
     """For `folder`, a folder or a zip or tar of images; for a named set, a folder that has its files; or data/none."""
@@ -450,24 +452,7 @@ class Params(Shared):
 class GivenParams(Section):
     """The images that pairs are made of; for kind `folders` those of domain B."""
 
-    dataset: Literal[
-        "digits",
-        "mnist",
-        "fashion_mnist",
-        "kmnist",
-        "emnist",
-        "cifar10",
-        "cifar100",
-        "svhn",
-        "stl10",
-        "flowers102",
-        "oxford_pets_cats",
-        "oxford_pets_dogs",
-        "celeba",
-        "lsun_bedroom",
-        "stanford_dogs",
-        "folder",
-    ]
+    dataset: Literal[NamedSet, "folder"]
     """As `data.dataset` of the root pipeline: `digits` ship inside scikit-learn, `folder` is your own images."""
     path: PathText
     """For `folder`, a folder or a zip or tar of images; for a named set, a folder that has its files; or data/none."""
