@@ -238,6 +238,7 @@ def test_translations_are_measured_shown_and_made_of_own_images(
     session = onnxruntime.InferenceSession("translator.onnx", providers=["CPUExecutionProvider"])
     given = read_split(Path("pairs/a"), "heldout").images[:5].astype(np.float32) / 127.5 - 1
     (answer,) = session.run(["b"], {"a": given})
-    assert np.abs((np.asarray(answer) + 1) * 127.5 - made[:5]).max() < 1.01
+    levels = ((np.asarray(answer) + 1) * 127.5).clip(0, 255)  # SRResNet's answer can leave the range
+    assert np.abs(levels - made[:5]).max() < 1.01
     page = Path("page.html").read_text()
     assert all(name in page for name in read_json(Path("metrics/claims.json"))) and "Absent" not in page

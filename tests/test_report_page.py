@@ -338,6 +338,9 @@ def test_the_explorer_follows_a_finger_while_the_page_stays(browser: Any, run: P
     for kind, x, y in (("touchStart", 0.5, 0.8), ("touchMove", 0.6, 0.5), ("touchMove", 0.75, 0.25)):
         points = [{"x": box["x"] + x * box["width"], "y": box["y"] + y * box["height"]}]
         touches.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        page.evaluate(
+            "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+        )  # moves wait for a frame
     assert at_the_handle(page) == blended(0.75, 0.25)
     touches.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
     assert page.evaluate("scrollY") == scrolled

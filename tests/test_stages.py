@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 from ganlib.core.errors import UserError
 from ganlib.core.files import read_json, read_table, sha256_of, write_json
 from ganlib.core.packed import SPLITS, read_split
-from ganlib.core.params import load_params
+from ganlib.core.params import PARAMS_FILE, load_params
 from ganlib.core.schema import Params, Section
 from ganlib.features.judge import ROTATIONS, load_judge
 from ganlib.features.judging import judge_images
@@ -75,8 +75,8 @@ class Recorder:
 
         patch.setattr(Section, "__getattribute__", recording)
 
-    def load(self) -> Params:
-        params = load_params()
+    def load(self, path: Path = PARAMS_FILE) -> Params:
+        params = load_params(path)
         self.on = True
         return params
 
@@ -106,7 +106,9 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, d
             with pytest.MonkeyPatch.context() as recording:
                 recorder = Recorder()
                 recorder.install(recording)
-                recording.setattr(importlib.import_module(f"stages.{stage}"), "load_params", recorder.load)
+                module = importlib.import_module(f"stages.{stage}")
+                loading = "load_params" if hasattr(module, "load_params") else "load_shared"  # of both pipelines
+                recording.setattr(module, loading, recorder.load)
                 invoke(stage, *arguments_of(stage))
             reads[stage] = recorder.reads
         yield folder, reads

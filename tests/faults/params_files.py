@@ -236,7 +236,7 @@ def _attempt(content: bytes, whole: bool, folder: Path) -> Outcome:
 
 def _check(folder: Path) -> None:
     os.chdir(folder)
-    run(check_params)
+    run(lambda: check_params("params.yaml"))
 
 
 def _check_whole(folder: Path) -> None:
