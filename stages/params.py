@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 
 from ganlib.core.console import run
+from ganlib.core.domains_schema import DomainsParams
 from ganlib.core.files import whole_file
 from ganlib.core.params import DOMAINS_FILE, load_domains_params
-from ganlib.core.schema import DomainsParams, Params
+from ganlib.core.schema import Params
 
 app = typer.Typer(help=__doc__)
 

@@ -57,18 +57,15 @@ def main(
         if not findings.pictures and not findings.tables:  # git keeps no empty folder
             words(findings.absent).save(folder / "nothing.png")
     for claim in findings.claims:
-        verdict = "held" if claim.held else "NOT held"
-        print(f"{claim.name}: {claim.value:.4g} ({claim.baseline}: {claim.baseline_value:.4g}), {verdict}")
+        print(claim.verdict())
     if findings.absent:
         print(f"No claim: {findings.absent}")
 
 
 def described(findings: Findings) -> dict[str, Any]:
     """Return what probe.json holds: each claim by its name, and why there is none where there is none."""
-    claims = {claim.name: claim._asdict() | {"held": claim.held} for claim in findings.claims}
-    rows = {name: {key: value for key, value in row.items() if key != "name"} for name, row in claims.items()}
     absent = {"absent": findings.absent} if findings.absent else {}
-    return {name: rounded(row) for name, row in rows.items()} | absent
+    return {claim.name: rounded(claim.described()) for claim in findings.claims} | absent
 
 
 if __name__ == "__main__":

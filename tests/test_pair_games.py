@@ -13,11 +13,11 @@ import torch
 from PIL import Image
 from torch.nn.functional import binary_cross_entropy_with_logits, l1_loss
 
+from ganlib.core.domains_schema import DomainsParams
 from ganlib.core.errors import StoppedError, UserError
 from ganlib.core.files import read_json, read_table, sha256_of
 from ganlib.core.packed import read_split
 from ganlib.core.params import load_domains_params, without_adversary
-from ganlib.core.schema import DomainsParams
 from ganlib.games import context_encoder, pix2pix, srgan
 from ganlib.training import run
 from ganlib.training.checkpoint import checkpoints_in

@@ -12,9 +12,10 @@ import torch
 from jsonschema import Draft202012Validator
 from ruamel.yaml import YAML
 
+from ganlib.core.domains_schema import DomainsParams
 from ganlib.core.errors import UserError
 from ganlib.core.params import load_domains_params, load_params
-from ganlib.core.schema import DomainsParams, Params
+from ganlib.core.schema import Params
 from tests.conftest import ROOT, edit_params, small_params
 
 STAGES = ["prepare", "judge", "reference", "train", "publish", "sample", "evaluate", "probe"]

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter, shift, sobel
 
+from ganlib.core.domains_schema import PairsParams
 from ganlib.core.images import to_picture
-from ganlib.core.schema import PairsParams
 from ganlib.core.seeding import random_generator
 from ganlib.datasets.masks import make_mask
 

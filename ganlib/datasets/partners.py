@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from ganlib.core.domains_schema import PairsParams
 from ganlib.core.errors import UserError
 from ganlib.core.packed import SPLITS, image_writer, labels_path, read_split
-from ganlib.core.schema import PairsParams
 from ganlib.datasets.decode import Preparation
 from ganlib.datasets.derive import Images, derive, given_for
 from ganlib.datasets.examples import Example, Rejected, Source

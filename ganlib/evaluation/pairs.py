@@ -1,7 +1,6 @@
 """What a translation is worth: how like the truth it is, and how like the set of all that it should look like."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import torch
@@ -68,8 +67,3 @@ def floor(train: Features, heldout: Features, random: np.random.Generator) -> fl
     count, gaussian = min(len(train), len(heldout)), fit_gaussian(heldout)
     draws = (np.sort(random.permutation(len(train))[:count]) for _ in range(DRAWS))
     return float(np.mean([gaussian_distance(fit_gaussian(train[rows]), gaussian) for rows in draws]))
-
-
-def described_claim(claim: Any) -> dict[str, Any]:
-    """Return what a JSON file holds of a claim, but for its name."""
-    return {key: value for key, value in claim._asdict().items() if key != "name"} | {"held": bool(claim.held)}

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ganlib.core.schema import DomainsParams
+from ganlib.core.domains_schema import DomainsParams
 from ganlib.games import pix2pix
 from ganlib.games.pix2pix import Batch, Recipe, Result, patches_config, play, recipe_of, translated
 from ganlib.networks.patches import PatchDiscriminator

@@ -11,11 +11,11 @@ import torch
 from torch import nn
 from torch.nn.functional import l1_loss
 
+from ganlib.core.domains_schema import DomainsParams
 from ganlib.core.errors import UserError
 from ganlib.core.images import to_unit_range
 from ganlib.core.packed import Split
 from ganlib.core.precision import precision_of
-from ganlib.core.schema import DomainsParams
 from ganlib.functional.losses import LOSSES, Loss, r1_penalty
 from ganlib.games.gan import autocast, send, update
 from ganlib.networks.patches import PatchDiscriminator

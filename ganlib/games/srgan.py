@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn.functional import mse_loss
 
-from ganlib.core.schema import DomainsParams
+from ganlib.core.domains_schema import DomainsParams
 from ganlib.games import pix2pix
 from ganlib.games.pix2pix import Batch, Result, patches_config, play, recipe_of, translated
 from ganlib.networks.patches import PatchDiscriminator

@@ -6,9 +6,9 @@ from typing import Any
 
 import pandas as pd
 
+from ganlib.core.domains_schema import DomainsParams
 from ganlib.core.files import read_json, read_table
 from ganlib.core.packed import read_meta
-from ganlib.core.schema import DomainsParams
 from ganlib.report.parts import Absent, flat, found, framed
 from ganlib.report.promises import cells
 from ganlib.report.training import training_section

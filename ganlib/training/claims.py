@@ -35,6 +35,15 @@ class Claim(NamedTuple):
         """Whether the value is better than the baseline's; NaN is not."""
         return self.value > self.baseline_value if self.better == "higher" else self.value < self.baseline_value
 
+    def described(self) -> dict[str, Any]:
+        """Return what a JSON file holds of it, but for its name."""
+        return {key: value for key, value in self._asdict().items() if key != "name"} | {"held": bool(self.held)}
+
+    def verdict(self) -> str:
+        """Say it in a line."""
+        verdict = "held" if self.held else "NOT held"
+        return f"{self.name}: {self.value:.4g} ({self.baseline}: {self.baseline_value:.4g}), {verdict}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:

@@ -13,9 +13,10 @@ from typing import Any, NamedTuple, Protocol, cast
 import torch
 from torch import nn
 
+from ganlib.core.domains_schema import DomainsParams
 from ganlib.core.errors import UserError
 from ganlib.core.packed import Split
-from ganlib.core.schema import DomainsParams, Params
+from ganlib.core.schema import Params
 from ganlib.core.seeding import random_generator, seeded_weights
 from ganlib.networks.sync_norm import synchronise
 from ganlib.training.claims import Claim, Findings, Subject

@@ -10,11 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from ganlib.core.domains_schema import DomainsParams
 from ganlib.core.errors import UserError
 from ganlib.core.files import read_json, sha256_of
 from ganlib.core.packed import SPLITS, labels_path, read_meta, read_split
 from ganlib.core.params import given_path
-from ganlib.core.schema import DomainsParams, Params
+from ganlib.core.schema import Params
 from ganlib.core.weights import load_weights
 from ganlib.features.eyes import Extractor, Eyes, load_eyes, open_eyes
 from ganlib.features.judge import check_judge, load_judge

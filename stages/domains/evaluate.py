@@ -8,12 +8,12 @@ import pandas as pd
 import typer
 
 from ganlib.core.console import run
+from ganlib.core.domains_schema import DomainsParams
 from ganlib.core.files import read_json, rounded, write_json, write_table
 from ganlib.core.memory import keep_freed_memory
 from ganlib.core.packed import read_split
 from ganlib.core.params import load_domains_params
 from ganlib.core.precision import prepare_arithmetic
-from ganlib.core.schema import DomainsParams
 from ganlib.core.seeding import pin_arithmetic, random_generator, resolve_device
 from ganlib.datasets.derive import Hidden, Images, resized
 from ganlib.datasets.plain import in_same_colours
@@ -24,7 +24,7 @@ from ganlib.evaluation.extractors import (
     notes_on_judge,
     weights_files,
 )
-from ganlib.evaluation.pairs import described_claim, floor, pair_figures
+from ganlib.evaluation.pairs import floor, pair_figures
 from ganlib.evaluation.stored import load_reference
 from ganlib.evaluation.summary import evaluate
 from ganlib.evaluation.table import headline_of
@@ -67,12 +67,11 @@ def main(
     seen_by = {"protocol_extractor": protocol["protocol_extractor"], "fid_to_heldout_floor": lowest["fid_to_heldout"]}
     headline = headline_of(as_set | notes | protocol, extractor.prefix)
     write_json(metrics, rounded(figures["ours"] | seen_by | headline))
-    write_json(claims, {claim.name: rounded(described_claim(claim)) for claim in promises})
+    write_json(claims, {claim.name: rounded(claim.described()) for claim in promises})
     rows = figures | {"training images of B": lowest}
     write_table(table, pd.DataFrame([{"made by": NAMES.get(name, name), **row} for name, row in rows.items()]))
     for claim in promises:
-        verdict = "held" if claim.held else "NOT held"
-        print(f"{claim.name}: {claim.value:.4g} ({claim.baseline}: {claim.baseline_value:.4g}), {verdict}")
+        print(claim.verdict())
 
 
 def images_of(pairs: Path, translated: Path, params: DomainsParams) -> tuple[dict[str, Images], Images, Hidden | None]:

@@ -8,11 +8,11 @@ import numpy as np
 import typer
 
 from ganlib.core.console import progress, run
+from ganlib.core.domains_schema import DomainsParams, PairsParams
 from ganlib.core.errors import UserError
 from ganlib.core.files import whole_folder, write_json
 from ganlib.core.packed import read_split
 from ganlib.core.params import given_path, load_domains_params
-from ganlib.core.schema import DomainsParams, PairsParams
 from ganlib.datasets.decode import Preparation
 from ganlib.datasets.derive import hidden_of
 from ganlib.datasets.examples import Place, Source

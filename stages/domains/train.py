@@ -8,12 +8,12 @@ import typer
 
 from ganlib.core.console import run
 from ganlib.core.distributed import check_alike
+from ganlib.core.domains_schema import DomainsParams, DomainsTrainParams
 from ganlib.core.files import sha256_of
 from ganlib.core.launch import joined, launch, must_launch
 from ganlib.core.memory import keep_freed_memory
 from ganlib.core.params import load_domains_params, without_adversary
 from ganlib.core.precision import prepare_arithmetic
-from ganlib.core.schema import DomainsParams, DomainsTrainParams
 from ganlib.core.seeding import pin_arithmetic, resolve_device
 from ganlib.report.live import Reporter
 from ganlib.training.checkpoint import checkpoint_key

@@ -8,13 +8,13 @@ import torch
 import typer
 
 from ganlib.core.console import run
+from ganlib.core.domains_schema import DomainsParams
 from ganlib.core.files import read_json, whole_file, whole_folder
 from ganlib.core.images import to_unit_range
 from ganlib.core.memory import keep_freed_memory
 from ganlib.core.packed import read_meta, read_split
 from ganlib.core.params import given_path, load_domains_params
 from ganlib.core.precision import prepare_arithmetic
-from ganlib.core.schema import DomainsParams
 from ganlib.core.seeding import pin_arithmetic, resolve_device
 from ganlib.core.weights import load_network
 from ganlib.datasets.decode import Preparation

@@ -1,0 +1,180 @@
+"""The parameters of the pipeline of two domains: domains/params.schema.json is made of them; bounds as in `schema`."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ganlib.core.schema import (
+    Beta,
+    Bool,
+    ClassName,
+    EvaluateParams,
+    Float,
+    ImageCount,
+    Int,
+    NamedSet,
+    PathText,
+    Section,
+    Shared,
+    StepCount,
+    Weight,
+)
+
+
+class GivenParams(Section):
+    """The images that pairs are made of; for kind `folders` those of domain B."""
+
+    dataset: Literal[NamedSet, "folder"]
+    """As `data.dataset` of the root pipeline: `digits` ship inside scikit-learn, `folder` is your own images."""
+    path: PathText
+    """For `folder`, a folder or a zip or tar of images; for a named set, a folder that has its files; or data/none."""
+    classes: Annotated[list[ClassName], Field(min_length=1, max_length=1000)] | None
+    """Names of the classes to take; null takes all."""
+    limit: Annotated[Int, Field(ge=2, le=10**9)] | None
+    """Images to keep at most, chosen by content; null keeps all."""
+
+
+class PairsParams(Section):
+    kind: Literal["edges", "grey", "lowres", "masked", "negative", "worn", "folders"]
+    """What A is: made of B, as `ganlib/datasets/derive.py` says, or images of another folder, of the same names."""
+    paired: Bool
+    """Whether the partner of each training image of A is among those of B; held-out ones of made kinds always are."""
+    a: PathText
+    """For `folders`, a folder or a zip or tar of images of domain A; else data/none."""
+    b: GivenParams
+    image_size: Annotated[Int, Field(ge=8, le=256, multiple_of=4)]
+    """Height and width of B, in pixels; networks halve them twice."""
+    channels_a: Literal[1, 3]
+    """1 for grey, 3 for colour."""
+    channels_b: Literal[1, 3]
+    """1 for grey, 3 for colour."""
+    resize: Literal["crop", "squash", "pad"]
+    """As `data.resize` of the root pipeline."""
+    background: Annotated[Int, Field(ge=0, le=255)]
+    """Grey level that shows through transparent pixels, and that `pad` adds."""
+    heldout: Annotated[Float, Field(ge=0.05, le=0.8)]
+    """Share of the images that training never sees; evaluation translates them."""
+    max_rejected: Annotated[Float, Field(ge=0, le=1)]
+    """Share of images that may be damaged or unusable before pairs stops."""
+    flip: Bool
+    """Whether training mirrors half of the pairs left to right."""
+    factor: Literal[2, 4]
+    """For `lowres`: how many times smaller A is."""
+    mask: Literal["centre", "left", "random"]
+    """For `masked`: what is hidden of A, in all images alike."""
+
+
+class DomainsModelParams(Section):
+    translator: Literal["unet", "residual"]
+    """pix2pix's generator: a U-Net (Isola 2017), or residual blocks between two halvings (Johnson 2016)."""
+    width: Annotated[Int, Field(ge=4, le=1024)]
+    """Channels of the layer nearest the image, in all networks; 64 in the papers."""
+    depth: Annotated[Int, Field(ge=1, le=8)]
+    """Halvings of the U-Net and of the context encoder, as many as the size allows; 8 in Isola 2017 at 256 px."""
+    blocks: Annotated[Int, Field(ge=1, le=64)]
+    """Residual blocks of SRResNet, 16 in Ledig 2017, and of the residual translator, 6 or 9 in Zhu 2017."""
+    patch_layers: Annotated[Int, Field(ge=1, le=5)]
+    """Halvings of the PatchGAN: 3 see patches of 70 pixels (Isola 2017), 2 of 34, 1 of 16."""
+    norm: Literal["batch", "instance", "none"]
+    """Normalisation in all networks."""
+
+
+class DomainsLossParams(Section):
+    name: Literal["nonsaturating", "least_squares", "hinge"]
+    """As `loss.name` of the root pipeline, the mean taken over patches."""
+    r1: Weight
+    """Weight of the R1 gradient penalty on D (Mescheder 2018); 0 turns it off."""
+    r1_every: Annotated[Int, Field(ge=1, le=10_000)]
+    """Steps from one R1 penalty to the next, its weight multiplied by as many."""
+
+
+class DomainsTrainParams(Section):
+    """Those of the root pipeline's `train` that the games of two domains read."""
+
+    precision: Literal["auto", "fp32", "bf16"]
+    """Arithmetic of the networks; `auto` takes bf16 where the processor computes in it, else fp32 (TF32 on a GPU)."""
+    lr_decay_start: Annotated[Float, Field(ge=0, le=1)]
+    """Share of the steps after which both learning rates fall linearly to 0; 1 keeps them constant."""
+    betas: tuple[Beta, Beta]
+    """Adam's decay rates of both networks: 0.5 and 0.999 in Isola 2017."""
+    d_lr_ratio: Annotated[Float, Field(gt=0, le=1000)]
+    """D's learning rate over G's."""
+    ema_halflife: Annotated[Int, Field(ge=0, le=10**9)]
+    """Half-life of the generator's moving average, in images seen; 0 takes the last weights themselves."""
+    log_every: StepCount
+    """Steps between two rows of the history."""
+    checkpoint_every: StepCount
+    """Steps between two checkpoints, from which a killed run goes on."""
+    evaluate_every: StepCount
+    """Steps between two evaluations of the moving average, from which the best weights are chosen."""
+    evaluate_count: ImageCount
+    """Held-out images translated for each of them, at most."""
+    extend: Literal["always", "exact"]
+    """When more steps go on from a finished training: always, or where that gives the bytes of one long run."""
+    on_collapse: Literal["warn", "stop", "restore_best"]
+    """At a collapse: go on, `stop`, or go back to the best weights with half the learning rate, up to three times."""
+    distributed: Annotated[Int, Field(ge=1, le=4096)]
+    """Processes that train together, each on its part of every batch; their number rounds differently."""
+
+
+class Pix2pixParams(Section):
+    """What only game `pix2pix` reads (Isola 2017)."""
+
+    l1: Weight
+    """Weight of the distance to the truth, 100 in the paper."""
+    adversary: Weight
+    """Weight of D's judgement in the generator's loss, 1 in the paper; 0: L1 alone, without D."""
+
+
+class ContextEncoderParams(Section):
+    """What only game `context_encoder` reads (Pathak 2016)."""
+
+    l2: Weight
+    """Weight of the squared distance to the truth in the hole, 0.999 in the paper."""
+    adversary: Weight
+    """Weight of D's judgement in the generator's loss, 0.001 in the paper; 0: L2 alone, without D."""
+
+
+class SrganParams(Section):
+    """What only game `srgan` reads (Ledig 2017)."""
+
+    l2: Weight
+    """Weight of the squared distance to the truth; 1 for SRResNet in the paper."""
+    features: Weight
+    """Weight of the squared distance to the truth in what the judge's last convolution finds; 0.006 of VGG's there."""
+    adversary: Weight
+    """Weight of D's judgement in the generator's loss, 0.001 in the paper; 0: without D."""
+    alone: Annotated[Float, Field(ge=0, le=1)]
+    """Share of the steps, from the first, in which SRResNet learns by the distance between pixels alone."""
+
+
+class DomainsGamesParams(Section):
+    pix2pix: Pix2pixParams
+    context_encoder: ContextEncoderParams
+    srgan: SrganParams
+
+
+class TranslateParams(Section):
+    path: PathText
+    """Your own images to translate: a folder, zip or tar; data/none for none."""
+    derive: Bool
+    """Whether they are like B, and A is made of them as in training; false: they are like A."""
+    images: Annotated[Int, Field(ge=1, le=100_000)]
+    """Of your own images, how many at most."""
+
+
+class DomainsParams(Shared):
+    """The pipeline of two domains: images of B from images of A."""
+
+    game: Literal["pix2pix", "context_encoder", "srgan"]
+    """Who plays: `pix2pix`, a U-Net against patches (Isola 2017).
+
+    `context_encoder`: a hole is filled (Pathak 2016). `srgan`: more pixels (Ledig 2017).
+    """
+    pairs: PairsParams
+    model: DomainsModelParams
+    loss: DomainsLossParams
+    games: DomainsGamesParams
+    train: DomainsTrainParams
+    translate: TranslateParams
+    evaluate: EvaluateParams
