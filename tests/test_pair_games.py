@@ -17,8 +17,8 @@ from ganlib.core.domains_schema import DomainsParams
 from ganlib.core.errors import StoppedError, UserError
 from ganlib.core.files import read_json, read_table, sha256_of
 from ganlib.core.packed import read_split
-from ganlib.core.params import load_domains_params, without_adversary
-from ganlib.games import context_encoder, pix2pix, srgan
+from ganlib.core.params import changed, load_domains_params
+from ganlib.games import context_encoder, cyclegan, dualgan, pix2pix, srgan
 from ganlib.training import run
 from ganlib.training.checkpoint import checkpoints_in
 from ganlib.training.game import Players, TranslatingGame, build_networks, build_players
@@ -32,8 +32,15 @@ from stages.judge import main as judge
 from stages.reference import main as reference
 from tests.conftest import ROOT, edit_params
 
-GAMES: dict[str, TranslatingGame] = {"pix2pix": pix2pix, "context_encoder": context_encoder, "srgan": srgan}
-KINDS = {"pix2pix": "edges", "context_encoder": "masked", "srgan": "lowres"}
+PAIRED: dict[str, TranslatingGame] = {"pix2pix": pix2pix, "context_encoder": context_encoder, "srgan": srgan}
+GAMES: dict[str, TranslatingGame] = {**PAIRED, "cyclegan": cyclegan, "dualgan": dualgan}
+SETTINGS: dict[str, dict[str, str]] = {
+    "pix2pix": {},
+    "context_encoder": {"pairs.kind": "masked"},
+    "srgan": {"pairs.kind": "lowres"},
+    "cyclegan": {"pairs.paired": "false", "games.cyclegan.pool": "24"},
+    "dualgan": {"pairs.paired": "false", "loss.name": "wasserstein", "loss.r1": "0"},
+}
 TINY = {
     "pairs.b.limit": "200",
     "pairs.image_size": "16",
@@ -57,9 +64,7 @@ def write_params(folder: Path, game: str, **changes: str) -> None:
     text = (ROOT / "domains/params.yaml").read_text()
     by_key = {key.replace("__", "."): value for key, value in changes.items()}
     (folder / "domains").mkdir(exist_ok=True)
-    (folder / "domains/params.yaml").write_text(
-        edit_params(text, TINY | {"game": game, "pairs.kind": KINDS[game]} | by_key)
-    )
+    (folder / "domains/params.yaml").write_text(edit_params(text, TINY | {"game": game} | SETTINGS[game] | by_key))
 
 
 def params_of(folder: Path, game: str, **changes: str) -> DomainsParams:
@@ -120,11 +125,12 @@ def test_a_step_of_pix2pix_is_that_of_plain_pytorch(tmp_path: Path, penalised: b
             assert (one - other).abs().mean() < 2e-5  # Adam's steps are 1e-3, even of gradients that are rounding
 
 
-@pytest.mark.parametrize("name", GAMES)
+@pytest.mark.parametrize("name", PAIRED)
 def test_without_its_adversary_a_game_leaves_d_alone_and_nears_the_truth(tmp_path: Path, name: str):
-    params = without_adversary(params_of(tmp_path, name, train__precision="fp32"))
+    game = PAIRED[name]
+    params = changed(params_of(tmp_path, name, train__precision="fp32"), game.BASELINE.changes)
     torch.manual_seed(0)
-    players, batch, game = players_of(name, params), batch_for(name), GAMES[name]
+    players, batch = players_of(name, params), batch_for(name)
     before = copy.deepcopy(players.networks["discriminator"].state_dict())
     recipe = game.recipe_at(params.steps, game.recipe(params, torch.device("cpu")), params)
     losses = [float(game.step(players, [batch], recipe).content_loss) for _ in range(60)]
@@ -160,9 +166,9 @@ def prepared(folder: Path, game: str) -> None:
     reference(Path("pairs/b"), Path("judge"), Path("reference"), Path("domains/params.yaml"))
 
 
-def trained(out: str, checkpoints: str = "checkpoints", alone: bool = False) -> dict[str, str]:
+def trained(out: str, checkpoints: str = "checkpoints", baseline: bool = False) -> dict[str, str]:
     """Train; return the sha256 of every file."""
-    train_stage.main(Path("pairs"), Path("judge"), Path(out), Path(checkpoints), alone)
+    train_stage.main(Path("pairs"), Path("judge"), Path(out), Path(checkpoints), baseline)
     return {str(path.relative_to(out)): sha256_of(path) for path in Path(out).rglob("*") if path.is_file()}
 
 
@@ -188,15 +194,16 @@ def test_a_training_that_goes_on_ends_as_one_that_was_not_stopped(
     (folder,) = Path("checkpoints").iterdir()
     (last,) = checkpoints_in(folder)
     assert last.name == "step-000000016.pt"
-    monkeypatch.setattr(run, "stop_asked", asked_at(8))
-    with pytest.raises(StoppedError, match="step 8 is kept"):
-        trained("resumed", "others")
-    assert not Path("resumed").exists()
-    monkeypatch.undo()
-    monkeypatch.chdir(tmp_path)
-    capfd.readouterr()
+    for stopped, steps in ((6, 6), (11, 5)):  # twice, the second time with a full pool
+        monkeypatch.setattr(run, "stop_asked", asked_at(steps))
+        with pytest.raises(StoppedError, match=f"step {stopped} is kept"):
+            trained("resumed", "others")
+        assert not Path("resumed").exists()
+        monkeypatch.undo()
+        monkeypatch.chdir(tmp_path)
+        capfd.readouterr()
     resumed = trained("resumed", "others")
-    assert "resumed at step 8" in capfd.readouterr().err
+    assert "resumed at step 11" in capfd.readouterr().err
     assert resumed == whole and any("generator_ema" in name for name in whole)
 
 
@@ -204,7 +211,7 @@ def test_a_training_that_goes_on_ends_as_one_that_was_not_stopped(
 def test_a_baseline_is_another_training_and_too_few_pairs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     prepared(tmp_path, "pix2pix")
-    assert trained("ours") != trained("alone", alone=True) and len(list(Path("checkpoints").iterdir())) == 2
+    assert trained("ours") != trained("base", baseline=True) and len(list(Path("checkpoints").iterdir())) == 2
     write_params(tmp_path, "pix2pix", batch_size="400")
     with pytest.raises(UserError, match=r"batch_size = 400: there are only 1\d\d training images"):
         trained("never")
@@ -218,12 +225,12 @@ def test_translations_are_measured_shown_and_made_of_own_images(
     monkeypatch.chdir(tmp_path)
     prepared(tmp_path, game)
     trained("ours")
-    trained("alone", alone=True)
+    trained("base", baseline=True)
     Path("own").mkdir()
     for number in range(3):
         Image.fromarray(np.random.default_rng(number).integers(0, 256, (20, 24, 3), np.uint8)).save(f"own/{number}.png")
     write_params(tmp_path, game, translate__path="own")
-    translate_stage.main(Path("pairs"), Path("ours"), Path("alone"), Path("made"), Path("metrics/translated.png"))
+    translate_stage.main(Path("pairs"), Path("ours"), Path("base"), Path("made"), Path("metrics/translated.png"))
     metrics = [Path("metrics") / name for name in ("evaluate.json", "claims.json", "baselines.csv")]
     evaluate_stage.main(Path("pairs"), Path("judge"), Path("reference"), Path("made"), *metrics)
     report_stage.main(Path("pairs"), Path("ours"), Path("metrics"), Path("page.html"))

@@ -293,3 +293,11 @@ def test_the_published_model_is_the_best_or_the_last_and_the_average_or_the_weig
     figures = read_json(tmp_path / "training.json")
     assert figures["train_best_step"] == 0 and figures["train_final_step"] == params.steps
     assert figures["train_alarms"] == 1 == len(read_table(tmp_path / "alarms.csv"))
+
+
+@pytest.mark.parametrize("params", [load_params(ROOT / "params.yaml"), load_domains_params(ROOT / "domains/params.yaml")])
+def test_alarms_advise_what_the_pipeline_has(params: Any):
+    for alarm in (*LOG_ALARMS, *EVALUATION_ALARMS):
+        advised = alarm.advised(params)
+        keys = [key.split(".") for key in re.findall(r"\w+\.\w+", advised)]
+        assert advised and all(name in getattr(params, section).model_dump() for section, name in keys)

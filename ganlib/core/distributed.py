@@ -44,6 +44,15 @@ def part(tensor: torch.Tensor, dim: int = 0) -> torch.Tensor:
     return tensor.tensor_split(processes(), dim)[rank()]
 
 
+def all_of(own: torch.Tensor) -> torch.Tensor:
+    """Return the parts of all processes, equally long, one behind the other."""
+    if processes() == 1:
+        return own
+    parts = [torch.empty_like(own) for _ in range(processes())]
+    distributed.all_gather(parts, own.contiguous())
+    return torch.cat(parts)
+
+
 def own_rows(count: int) -> range:
     """Return which of `count` rows that all processes have are this one's part."""
     start, stop = (count * number // processes() for number in (rank(), rank() + 1))

@@ -35,10 +35,14 @@ class GivenParams(Section):
 
 
 class PairsParams(Section):
-    kind: Literal["edges", "grey", "lowres", "masked", "negative", "worn", "folders"]
-    """What A is: made of B, as `ganlib/datasets/derive.py` says, or images of another folder, of the same names."""
+    kind: Literal["edges", "grey", "lowres", "masked", "negative", "worn", "rendered", "folders"]
+    """How the domains belong together: one is made of the other, as `ganlib/datasets/derive.py` says, A is digits that
+    a font draws, or A is images of another folder, of the same names where they are paired."""
+    made: Literal["a", "b"]
+    """Which domain is made of the other, whose images are given; `a` unless the kind makes one of the other."""
     paired: Bool
     """Whether the partner of each training image of A is among those of B; held-out ones of made kinds always are."""
+
     a: PathText
     """For `folders`, a folder or a zip or tar of images of domain A; else data/none."""
     b: GivenParams
@@ -80,7 +84,7 @@ class DomainsModelParams(Section):
 
 
 class DomainsLossParams(Section):
-    name: Literal["nonsaturating", "least_squares", "hinge"]
+    name: Literal["nonsaturating", "least_squares", "hinge", "wasserstein"]
     """As `loss.name` of the root pipeline, the mean taken over patches."""
     r1: Weight
     """Weight of the R1 gradient penalty on D (Mescheder 2018); 0 turns it off."""
@@ -148,10 +152,55 @@ class SrganParams(Section):
     """Share of the steps, from the first, in which SRResNet learns by the distance between pixels alone."""
 
 
+PoolSize = Annotated[Int, Field(ge=0, le=10**6)]
+
+
+class CycleganParams(Section):
+    """What only game `cyclegan` reads (Zhu 2017)."""
+
+    cycle: Weight
+    """Weight of the distance between an image and what comes back of it, 10 in the paper."""
+    identity: Weight
+    """Weight of what a translator changes of images of its own target, 5 in the paper for paintings; 0 turns it off."""
+    pool: PoolSize
+    """Translations kept of each domain, half of which stand in for the newest before D; 0: none."""
+
+
+class DualganParams(Section):
+    """What only game `dualgan` reads (Yi 2017)."""
+
+    cycle: Weight
+    """Weight of the distance between an image and what comes back of it, 20 to 1000 in the paper."""
+    clip: Annotated[Float, Field(gt=0, le=1)]
+    """Largest weight of the critics, 0.01 to 0.1 in the paper."""
+
+
+class SimganParams(Section):
+    """What only game `simgan` reads (Shrivastava 2017)."""
+
+    l1: Weight
+    """Weight of what the refiner changes of an image; 0 lets it change all."""
+    pool: PoolSize
+    """Images refined earlier, half of which stand in for the newest before D; 0: none."""
+
+
+class CoganParams(Section):
+    """What only game `cogan` reads (Liu & Tuzel 2016)."""
+
+    latent_dim: Annotated[Int, Field(ge=1, le=4096)]
+    """Length of the latent vector that a pair comes of."""
+    tied: Bool
+    """Whether both domains share all layers of G but the last, and all of D but the first; false: none."""
+
+
 class DomainsGamesParams(Section):
     pix2pix: Pix2pixParams
     context_encoder: ContextEncoderParams
     srgan: SrganParams
+    cyclegan: CycleganParams
+    dualgan: DualganParams
+    simgan: SimganParams
+    cogan: CoganParams
 
 
 class TranslateParams(Section):
@@ -159,17 +208,25 @@ class TranslateParams(Section):
     """Your own images to translate: a folder, zip or tar; data/none for none."""
     derive: Bool
     """Whether they are like B, and A is made of them as in training; false: they are like A."""
+    back: Bool
+    """Whether own images are of B, and images of A are made of them: for the games that learn both ways."""
     images: Annotated[Int, Field(ge=1, le=100_000)]
     """Of your own images, how many at most."""
+
+
+DRAWS_PAIRS = ("cogan",)
+"""Games that make images of both domains from latents, and translate nothing."""
 
 
 class DomainsParams(Shared):
     """The pipeline of two domains: images of B from images of A."""
 
-    game: Literal["pix2pix", "context_encoder", "srgan"]
+    game: Literal["pix2pix", "context_encoder", "srgan", "cyclegan", "dualgan", "simgan", "cogan"]
     """Who plays: `pix2pix`, a U-Net against patches (Isola 2017).
 
-    `context_encoder`: a hole is filled (Pathak 2016). `srgan`: more pixels (Ledig 2017).
+    `context_encoder`: a hole is filled (Pathak 2016). `srgan`: more pixels (Ledig 2017). Without partners: `cyclegan`,
+    there and back again (Zhu 2017), `dualgan`, the same with critics (Yi 2017), `simgan`, synthetic images refined
+    (Shrivastava 2017), and `cogan`, pairs drawn from latents (Liu & Tuzel 2016).
     """
     pairs: PairsParams
     model: DomainsModelParams
@@ -178,3 +235,9 @@ class DomainsParams(Shared):
     train: DomainsTrainParams
     translate: TranslateParams
     evaluate: EvaluateParams
+
+    @property
+    def partners(self) -> bool:
+        """Whether what is made of held-out images has partners among those of B, in the same order."""
+        held = self.pairs.paired or self.pairs.kind not in ("folders", "rendered")
+        return held and self.game not in DRAWS_PAIRS

@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.nodes import Node, ScalarNode
 
 from ganlib.core.document import read_document, shortened
-from ganlib.core.domains_schema import DomainsParams
+from ganlib.core.domains_schema import DRAWS_PAIRS, DomainsParams, PairsParams
 from ganlib.core.errors import UserError
 from ganlib.core.schema import DCGAN_SIZES, NO_PATH, LabelledLoss, Params, Shared
 
@@ -31,17 +31,26 @@ UNREAD = {"infogan": ONE_UPDATE, "bigan": ONE_UPDATE, "aae": ONE_UPDATE | NO_IMA
 them off. `train.translation`, which is on as committed, is left aside."""
 MAX_REFUSAL, MAX_LINES = 380, 5
 """Characters and lines about mistakes: what follows from the first ones is no help."""
+ONE_SIZE = ("edges", "grey", "negative", "worn", "rendered", "folders")
 KINDS = {
     "pix2pix": ("edges", "grey", "masked", "negative", "worn", "folders"),
     "context_encoder": ("masked",),
     "srgan": ("lowres",),
+    "cyclegan": ONE_SIZE,
+    "dualgan": ONE_SIZE,
+    "simgan": ONE_SIZE,
+    "cogan": ONE_SIZE,
 }
 """Of pairs, those that each game of two domains can learn from."""
-
-NEED_PARTNERS = set(KINDS)
-"""Games that learn from partners."""
+NEED_PARTNERS = ("pix2pix", "context_encoder", "srgan")
+"""Games that learn from partners; the others learn without."""
+TWO_WAYS = ("cyclegan", "dualgan")
+"""Games that learn the way back, too."""
+ONE_IS_MADE = ("edges", "grey", "negative", "worn")
+"""Kinds either side of which can be made of the other."""
 
 Schema = TypeVar("Schema", bound=Shared)
+PlayedParams = TypeVar("PlayedParams", Params, DomainsParams)
 
 
 def load_params(path: Path = PARAMS_FILE) -> Params:
@@ -77,10 +86,9 @@ def read_params(path: Path, schema: type[Schema], check: Callable[[Schema], None
     return params
 
 
-def without_adversary(params: DomainsParams) -> DomainsParams:
-    """Return what trains the same network by its distance to the truth alone: the papers' own baseline."""
-    section = getattr(params.games, params.game)
-    section = section.model_copy(update={key: 0.0 for key in ("adversary", "features") if hasattr(section, key)})
+def changed(params: PlayedParams, changes: Mapping[str, Any]) -> PlayedParams:
+    """Return params of which the section of their own game has changes."""
+    section = getattr(params.games, params.game).model_copy(update=dict(changes))
     return params.model_copy(update={"games": params.games.model_copy(update={params.game: section})})
 
 
@@ -162,17 +170,30 @@ def _check_domains(params: DomainsParams) -> None:
     pairs, kinds = params.pairs, KINDS[params.game]
     if pairs.kind not in kinds:
         raise ValueError(f"pairs.kind = {pairs.kind}: game {params.game} learns from {', '.join(kinds)}")
-    if not pairs.paired and params.game in NEED_PARTNERS:
-        raise ValueError(f"pairs.paired = false: game {params.game} learns from partners: set it to true")
-    if pairs.kind != "folders" and pairs.channels_a > pairs.channels_b:
-        raise ValueError("pairs.channels_a = 3: A is made of grey images: set pairs.channels_b to 3, or it to 1")
-    if pairs.kind == "grey" and (pairs.channels_a, pairs.channels_b) != (1, 3):
-        raise ValueError("pairs.kind = grey: makes grey images of colour: set pairs.channels_a to 1, channels_b to 3")
-    if pairs.kind in ("lowres", "masked") and pairs.channels_a != pairs.channels_b:
+    if pairs.paired != (params.game in NEED_PARTNERS):
+        learns, value = ("without", "false") if pairs.paired else ("from", "true")
         raise ValueError(
-            f"pairs.channels_a = {pairs.channels_a}, channels_b = {pairs.channels_b}: what kind {pairs.kind} leaves of "
-            "an image is in its colours: make them equal"
+            f"pairs.paired = {str(pairs.paired).lower()}: game {params.game} learns {learns} partners: set it to "
+            f"{value}"
         )
+    if pairs.made == "b" and pairs.kind not in ONE_IS_MADE:
+        raise ValueError(f"pairs.made = b: kind {pairs.kind} does not make B of A: set it to a")
+    _check_channels(pairs)
+    if (params.game == "dualgan") != (params.loss.name == "wasserstein"):
+        other = "wasserstein" if params.game == "dualgan" else "another: only dualgan clips what it needs"
+        raise ValueError(f"loss.name = {params.loss.name}: game {params.game}: set it to {other}")
+    if params.game == "dualgan" and params.loss.r1:
+        raise ValueError(f"loss.r1 = {params.loss.r1}: game dualgan does not read it: set it to 0")
+    if 0 < (pool := getattr(params.games, params.game).model_dump().get("pool", 0)) < params.batch_size:
+        raise ValueError(
+            f"games.{params.game}.pool = {pool}: is under batch_size = {params.batch_size}: raise it, or set it to 0"
+        )
+    if params.game in DRAWS_PAIRS and given_path(params.translate.path):
+        raise ValueError(
+            f"translate.path = {params.translate.path}: game {params.game} translates none: set it to {NO_PATH}"
+        )
+    if params.translate.back and params.game not in TWO_WAYS:
+        raise ValueError(f"translate.back = true: game {params.game} learns no way back: set it to false")
     if pairs.kind == "lowres" and pairs.image_size < 4 * pairs.factor:
         raise ValueError(
             f"pairs.image_size = {pairs.image_size}: with pairs.factor {pairs.factor} it must be at least "
@@ -186,6 +207,20 @@ def _check_domains(params: DomainsParams) -> None:
     if pairs.kind == "folders" and pairs.b.dataset != "folder":
         raise ValueError(f"pairs.b.dataset = {pairs.b.dataset}: kind folders pairs files by name: set it to folder")
     _check_inputs({"pairs.b.path": pairs.b.path, "pairs.a": pairs.a, "translate.path": params.translate.path})
+
+
+def _check_channels(pairs: PairsParams) -> None:
+    channels = {"pairs.channels_a": pairs.channels_a, "pairs.channels_b": pairs.channels_b}
+    made, given = channels if pairs.made == "a" else reversed(channels)
+    if pairs.kind in ONE_IS_MADE and channels[made] > channels[given]:
+        raise ValueError(f"{made} = 3: images are made of grey ones: set {given} to 3, or it to 1")
+    if pairs.kind == "grey" and channels[made] == channels[given]:
+        raise ValueError(f"pairs.kind = grey: makes grey images of colour: set {made} to 1, {given} to 3")
+    if pairs.kind in ("lowres", "masked") and pairs.channels_a != pairs.channels_b:
+        raise ValueError(
+            f"pairs.channels_a = {pairs.channels_a}, channels_b = {pairs.channels_b}: what kind {pairs.kind} leaves of "
+            "an image is in its colours: make them equal"
+        )
 
 
 def _check_processes(params: Shared) -> None:

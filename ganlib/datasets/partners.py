@@ -13,11 +13,13 @@ import numpy as np
 from ganlib.core.domains_schema import PairsParams
 from ganlib.core.errors import UserError
 from ganlib.core.packed import SPLITS, image_writer, labels_path, read_split
+from ganlib.core.seeding import random_generator
 from ganlib.datasets.decode import Preparation
 from ganlib.datasets.derive import Images, derive, given_for
 from ganlib.datasets.examples import Example, Rejected, Source
 from ganlib.datasets.pack import Packed, keep
 from ganlib.datasets.parallel import prepare_all
+from ganlib.datasets.rendered import CLASS_NAMES, rendered
 from ganlib.datasets.trees import tree_source
 
 NAMED = 5
@@ -106,12 +108,36 @@ def pack_derived(folder: Path, pairs: PairsParams, seed: int, prepared: Preparat
         made = (
             image.transpose(1, 2, 0).tobytes()
             for first in range(0, len(images), AT_ONCE)
-            for image in derive(images[first : first + AT_ONCE], pairs.kind, pairs.channels_a, given)
+            for image in derive(images[first : first + AT_ONCE], pairs.kind, prepared.channels, given)
         )
         hashes[split] = write_images(folder / "a", split, prepared, made)
         if labels is not None:
             np.save(labels_path(folder / "a", split), labels)
     return hashes
+
+
+def pack_rendered(folder: Path, meta: Mapping[str, Any], seed: int, prepared: Preparation) -> dict[str, Any]:
+    """Write A, digits that a font draws, as many as there are of B in each split; return its meta.json, of B's."""
+    hashes, per_class = dict[str, str](), dict[str, dict[str, int]]()
+    for split, count in meta["counts"].items():
+        random = np.random.default_rng(random_generator(seed, f"pairs/rendered/{split}").initial_seed())
+        images, labels = rendered(count, prepared.image_size, prepared.channels, random)
+        hashes[split] = write_images(
+            folder / "a", split, prepared, (image.transpose(1, 2, 0).tobytes() for image in images)
+        )
+        np.save(labels_path(folder / "a", split), labels)
+        found = np.bincount(labels, minlength=len(CLASS_NAMES)).tolist()
+        per_class[split] = dict(zip(CLASS_NAMES, found, strict=True))
+    described = {"class_names": CLASS_NAMES, "counts_per_class": per_class, "dataset": "rendered"}
+    return meta_of_a(meta, prepared, hashes) | described
+
+
+def exchange(folder: Path, metas: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Let what is packed in `folder` as A be B, and the other way round; return both meta.json so."""
+    (folder / "a").rename(folder / "given")
+    (folder / "b").rename(folder / "a")
+    (folder / "given").rename(folder / "b")
+    return {"a": metas["b"], "b": metas["a"]}
 
 
 def unpair(packed: Packed, folder: Path, hashes: dict[str, str]) -> Packed:

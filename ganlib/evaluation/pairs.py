@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from ganlib.evaluation.intervals import Z, half_sample_interval
 from ganlib.features.eyes import Extractor
+from ganlib.features.judge import Judge
+from ganlib.features.judging import judge_images
 from ganlib.metrics.frechet import fit_gaussian, gaussian_distance
 from ganlib.metrics.likeness import mean_psnr, ssim
 
@@ -20,34 +22,48 @@ Features = NDArray[np.float64]
 
 def pair_figures(
     made: Mapping[str, Images],
-    truth: Images,
+    real: Images,
     extractor: Extractor,
     device: torch.device,
     hidden: NDArray[np.bool_] | None = None,
     *,
+    partners: bool = True,
     subsets: int,
     random: np.random.Generator,
 ) -> dict[str, dict[str, float]]:
-    """Return the figures of translations (N, C, H, W), by who made them, whose partners are `truth`, likewise.
+    """Return the figures of translations (N, C, H, W), by who made them, beside held-out images of B, likewise.
 
-    `psnr` and `ssim` are means over images; `hidden_psnr` that of the hole alone. `features` is the mean Euclidean
-    distance to the partner in the extractor's features, `fid_to_heldout` the Fréchet distance between the sets, in the
-    same; both have bounds of 95 %, `_low` and `_high`, the latter of random halves.
+    Where these are their `partners`: `psnr` and `ssim` are means over images, `hidden_psnr` that of the hole alone, and
+    `features` is the mean Euclidean distance to the partner in the extractor's features. `fid_to_heldout` is the
+    Fréchet distance between the sets, in the same. Both have bounds of 95 %, `_low` and `_high`, the latter of halves.
     """
-    real = extractor.describe(truth, device).features
+    seen = extractor.describe(real, device).features
     rows: dict[str, dict[str, float]] = {}
     for name, images in made.items():
-        rows[name] = {"psnr": mean_psnr(images, truth), "ssim": float(ssim(images, truth).mean())}
-        if hidden is not None:
-            rows[name]["hidden_psnr"] = mean_psnr(images, truth, hidden)
-        rows[name] |= feature_figures(extractor.describe(images, device).features, real, subsets, random)
+        rows[name] = {}
+        if partners:
+            rows[name] |= {"psnr": mean_psnr(images, real), "ssim": float(ssim(images, real).mean())}
+        if partners and hidden is not None:
+            rows[name]["hidden_psnr"] = mean_psnr(images, real, hidden)
+        found = extractor.describe(images, device).features
+        rows[name] |= (partner_figures(found, seen) if partners else {}) | set_figures(found, seen, subsets, random)
     return rows
 
 
-def feature_figures(found: Features, real: Features, subsets: int, random: np.random.Generator) -> dict[str, float]:
-    """Return distances of features (N, d) to those of partners, and between both sets, with bounds."""
-    distances = np.linalg.norm(found - real, axis=1)
+def class_kept(images: Images, labels: NDArray[np.int64], judge: Judge, device: torch.device) -> float:
+    """Return the share of translations (N, C, H, W) that the judge finds to be of the class of what was translated."""
+    return float((judge_images(judge, images, device).classes == labels).mean())
+
+
+def partner_figures(found: Features, truth: Features) -> dict[str, float]:
+    """Return the mean distance of features (N, d) to those of partners, with bounds."""
+    distances = np.linalg.norm(found - truth, axis=1)
     mean, margin = float(distances.mean()), Z * float(distances.std(ddof=1)) / np.sqrt(len(distances))
+    return {"features": mean, "features_low": mean - margin, "features_high": mean + margin}
+
+
+def set_figures(found: Features, real: Features, subsets: int, random: np.random.Generator) -> dict[str, float]:
+    """Return the Fréchet distance between two sets of features (N, d) and (M, d), with bounds."""
     gaussian = fit_gaussian(real)
 
     def distance(rows: NDArray[np.int64]) -> float:
@@ -55,8 +71,7 @@ def feature_figures(found: Features, real: Features, subsets: int, random: np.ra
 
     whole = distance(np.arange(len(found)))
     low, high = half_sample_interval(whole, distance, len(found), subsets, random)
-    figures = {"features": mean, "features_low": mean - margin, "features_high": mean + margin}
-    return figures | {"fid_to_heldout": whole, "fid_to_heldout_low": low, "fid_to_heldout_high": high}
+    return {"fid_to_heldout": whole, "fid_to_heldout_low": low, "fid_to_heldout_high": high}
 
 
 def floor(train: Features, heldout: Features, random: np.random.Generator) -> float:

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from torch.nn.functional import cross_entropy
 
 from ganlib.core.images import to_unit_range
-from ganlib.core.packed import AnyImages, gather
-from ganlib.core.seeding import random_generator
+from ganlib.core.packed import AnyImages, Split, gather
+from ganlib.core.seeding import random_generator, seeded_weights
 from ganlib.features.judge import ROTATIONS, Judge, turned
 from ganlib.functional.augmentation import draw_shifts, translate
 
@@ -56,6 +56,16 @@ def train_judge(
             epoch_loss += loss.item()
         report({"loss": epoch_loss / batches_per_epoch})
     judge.eval()
+
+
+def trained_classifier(split: Split, class_names: list[str], *, epochs: int, seed: int, device: torch.device) -> Judge:
+    """Return a judge of these labelled images, trained as the judge stage trains one."""
+    assert split.labels is not None
+    channels, image_size = split.images.shape[1:3]
+    with seeded_weights(seed, "judge/weights"):
+        judge = Judge(image_size=image_size, channels=channels, class_names=class_names)
+    train_judge(judge, split.images, split.labels, epochs=epochs, seed=seed, device=device, report=lambda row: None)
+    return judge
 
 
 def batch_of(

@@ -11,13 +11,15 @@ from ganlib.games import pix2pix
 from ganlib.games.pix2pix import Batch, Recipe, Result, patches_config, play, recipe_of, translated
 from ganlib.networks.patches import PatchDiscriminator
 from ganlib.networks.translators import Inpainter, box_of
-from ganlib.training.claims import Claim
+from ganlib.training.claims import Ablation, Claim
 from ganlib.training.game import Players
 
 BUILDERS: Mapping[str, Callable[..., nn.Module]] = {"generator": Inpainter, "discriminator": PatchDiscriminator}
 TEAMS, AVERAGED, HIDES_LABELS, DIMS = pix2pix.TEAMS, pix2pix.AVERAGED, pix2pix.HIDES_LABELS, pix2pix.DIMS
+TRANSLATED = pix2pix.TRANSLATED
+BASELINE = Ablation("L2 alone", {"adversary": 0.0})
 shown, recipe_at, kind, limits = pix2pix.shown, pix2pix.recipe_at, pix2pix.kind, pix2pix.limits
-figures, draw, measure = pix2pix.figures, pix2pix.draw, pix2pix.measure
+figures, draw, measure, examine = pix2pix.figures, pix2pix.draw, pix2pix.measure, pix2pix.examine
 
 
 def configs(params: DomainsParams, meta: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -54,7 +56,7 @@ def step(players: Players, batches: Sequence[Batch], recipe: Recipe) -> Result:
 
 def promises(figures: Mapping[str, Mapping[str, float]]) -> list[Claim]:
     """Compare with the mean image, and with L2 alone: Pathak 2016, sections 3.2 and 5."""
-    ours, alone, mean, source = figures["ours"], figures["alone"], figures["mean"], "Pathak 2016, section 5"
+    ours, alone, mean, source = figures["ours"], figures["baseline"], figures["mean"], "Pathak 2016, section 5"
     sets = ours["fid_to_heldout"], alone["fid_to_heldout"]
     return [
         Claim("PSNR in the hole, dB", ours["hidden_psnr"], "mean image", mean["hidden_psnr"], "higher", source),

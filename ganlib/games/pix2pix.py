@@ -5,7 +5,7 @@ Its step, without what only it knows, is that of other games of pairs.
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import nn
@@ -20,7 +20,7 @@ from ganlib.functional.losses import LOSSES, Loss, r1_penalty
 from ganlib.games.gan import autocast, send, update
 from ganlib.networks.patches import PatchDiscriminator
 from ganlib.networks.translators import build_translator
-from ganlib.training.claims import Claim
+from ganlib.training.claims import Ablation, Claim, Translated
 from ganlib.training.game import Draws, Limits, Players
 
 BUILDERS: Mapping[str, Callable[..., nn.Module]] = {"generator": build_translator, "discriminator": PatchDiscriminator}
@@ -28,22 +28,33 @@ TEAMS = {"d": ["discriminator"], "g": ["generator"]}
 AVERAGED = ["generator"]
 HIDES_LABELS = False
 DIMS: Mapping[str, int] = {}
+TRANSLATED = ("heldout",)
+BASELINE = Ablation("L1 alone", {"adversary": 0.0})
 LEAST = 3
 """Pixels to which a PatchGAN's halvings may bring an image down: two convolutions of 4x4 still fit."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """How a step is taken."""
+class Judging:
+    """How a discriminator learns."""
 
     loss: Loss
+    r1_weight: float
+    """Weight of the R1 penalty in this step; 0 on steps that go without."""
+    bf16: bool
+
+
+AnyRecipe = TypeVar("AnyRecipe", bound=Judging)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(Judging):
+    """How a step is taken."""
+
     content: float
     """Weight of the distance to the truth."""
     adversary: float
     """Weight of D's judgement in G's loss in this step; 0 leaves D as it is."""
-    r1_weight: float
-    """Weight of the R1 penalty in this step; 0 on steps that go without."""
-    bf16: bool
 
 
 class Batch(NamedTuple):
@@ -64,20 +75,25 @@ class Result(NamedTuple):
 
 
 def configs(params: DomainsParams, meta: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    a, b, model = meta["a"], meta["b"], params.model
+    a, b = meta["a"], meta["b"]
+    return {
+        "generator": translator_config(params, a, b),
+        "discriminator": patches_config(params, b["image_size"], a["channels"] + b["channels"]),
+    }
+
+
+def translator_config(params: DomainsParams, start: Mapping[str, Any], end: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what rebuilds a translator between domains of these meta.json."""
+    model = params.model
     own = {"blocks": model.blocks} if model.translator == "residual" else {"depth": model.depth}
-    generator = {
+    return {
         "kind": model.translator,
-        "image_size": b["image_size"],
-        "in_channels": a["channels"],
-        "out_channels": b["channels"],
+        "image_size": end["image_size"],
+        "in_channels": start["channels"],
+        "out_channels": end["channels"],
         "width": model.width,
         "norm": model.norm,
         **own,
-    }
-    return {
-        "generator": generator,
-        "discriminator": patches_config(params, b["image_size"], a["channels"] + b["channels"]),
     }
 
 
@@ -111,7 +127,7 @@ def recipe_of(params: DomainsParams, device: torch.device, content: float, adver
     )
 
 
-def recipe_at(step: int, recipe: Recipe, params: DomainsParams) -> Recipe:
+def recipe_at(step: int, recipe: AnyRecipe, params: DomainsParams) -> AnyRecipe:
     """Return the recipe of one step: R1 when it is due."""
     due = step % params.loss.r1_every == 0
     return replace(recipe, r1_weight=params.loss.r1 * params.loss.r1_every * due)
@@ -136,10 +152,15 @@ def draw(data: Mapping[str, Any], draws: Draws, recipe: Recipe, params: DomainsP
     picked = draws.order(len(data["images"]), params.batch_size).next_batch()
     sides = [to_unit_range(data[name][picked]) for name in ("a", "images")]
     if params.pairs.flip:
-        mirrored = torch.rand(len(picked), generator=draws.stream("flip")) < 0.5
-        where = send(mirrored, sides[0].device)[:, None, None, None]
-        sides = [side.flip(3).where(where, side) for side in sides]
+        sides = mirrored(sides, draws, "flip")
     return [Batch(*(side.contiguous(memory_format=torch.channels_last) for side in sides))]
+
+
+def mirrored(sides: list[torch.Tensor], draws: Draws, stream: str) -> list[torch.Tensor]:
+    """Return images of which half, by this stream, are mirrored left to right, the same of each side."""
+    turned = torch.rand(len(sides[0]), generator=draws.stream(stream)) < 0.5
+    where = send(turned, sides[0].device)[:, None, None, None]
+    return [side.flip(3).where(where, side) for side in sides]
 
 
 def step(players: Players, batches: Sequence[Batch], recipe: Recipe) -> Result:
@@ -171,22 +192,32 @@ def play(
         nothing = content_loss.detach().new_zeros(())
         return Result(nothing, content_loss.detach(), content.detach(), nothing, nothing)
     discriminator = players.networks["discriminator"]
-    d_loss, real_logits, fake_logits = discriminator_step(players, see(real), see(fake.detach()), recipe)
+    said = judged(discriminator, see(real), see(fake.detach()), recipe)
+    update(players.optimizers["d"], said.total)
     discriminator.requires_grad_(False)  # D is only the judge here
     with autocast(fake, recipe.bf16):
-        judged = discriminator(see(fake)).float()
-    g_loss = content_loss + recipe.adversary * recipe.loss.generator(judged)
+        logits = discriminator(see(fake)).float()
+    g_loss = content_loss + recipe.adversary * recipe.loss.generator(logits)
     update(players.optimizers["g"], g_loss)
     discriminator.requires_grad_(True)
-    means = real_logits.sigmoid().mean(), fake_logits.sigmoid().mean()
-    return Result(*(tensor.detach() for tensor in (d_loss, g_loss, content, *means)))
+    means = said.real_logits.sigmoid().mean(), said.fake_logits.sigmoid().mean()
+    return Result(*(tensor.detach() for tensor in (said.loss, g_loss, content, *means)))
 
 
-def discriminator_step(
-    players: Players, real: torch.Tensor, fake: torch.Tensor, recipe: Recipe
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Update D; return its loss without the penalty, and both logits, (N, 1, h, w)."""
-    discriminator, penalised = players.networks["discriminator"], recipe.r1_weight > 0
+class Judged(NamedTuple):
+    loss: torch.Tensor
+    total: torch.Tensor
+    """With the penalty."""
+    real_logits: torch.Tensor
+    """(N, 1, h, w)"""
+    fake_logits: torch.Tensor
+
+
+def judged(
+    discriminator: Callable[[torch.Tensor], torch.Tensor], real: torch.Tensor, fake: torch.Tensor, recipe: Judging
+) -> Judged:
+    """Return D's loss on real and fake images as it sees them."""
+    penalised = recipe.r1_weight > 0
     real = real.detach().requires_grad_(penalised)
     with autocast(real, recipe.bf16 and not penalised):  # as in gan
         real_logits = discriminator(real).float()
@@ -197,8 +228,7 @@ def discriminator_step(
     total = d_loss
     if penalised:  # of an image's mean logit, whatever the number of its patches
         total = d_loss + recipe.r1_weight * r1_penalty(real_logits.mean((1, 2, 3)), real)
-    update(players.optimizers["d"], total)
-    return d_loss, real_logits, fake_logits
+    return Judged(d_loss, total, real_logits, fake_logits)
 
 
 def measure(result: Result) -> dict[str, torch.Tensor]:
@@ -206,9 +236,14 @@ def measure(result: Result) -> dict[str, torch.Tensor]:
     return result._asdict()
 
 
+def examine(found: Translated, params: DomainsParams) -> dict[str, dict[str, float]]:
+    """Return none."""
+    return {}
+
+
 def promises(figures: Mapping[str, Mapping[str, float]]) -> list[Claim]:
     """Compare with L1 alone: Isola 2017, tables 1 and 2."""
-    ours, alone, source = figures["ours"], figures["alone"], "Isola 2017, tables 1 and 2"
+    ours, alone, source = figures["ours"], figures["baseline"], "Isola 2017, tables 1 and 2"
     sets = ours["fid_to_heldout"], alone["fid_to_heldout"]
     return [
         Claim("distance of features to the truth", ours["features"], "L1 alone", alone["features"], "lower", source),

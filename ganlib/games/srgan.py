@@ -16,13 +16,15 @@ from ganlib.games import pix2pix
 from ganlib.games.pix2pix import Batch, Result, patches_config, play, recipe_of, translated
 from ganlib.networks.patches import PatchDiscriminator
 from ganlib.networks.superres import SuperResolver
-from ganlib.training.claims import Claim
+from ganlib.training.claims import Ablation, Claim
 from ganlib.training.game import Players
 
 BUILDERS: Mapping[str, Callable[..., nn.Module]] = {"generator": SuperResolver, "discriminator": PatchDiscriminator}
 TEAMS, AVERAGED, HIDES_LABELS, DIMS = pix2pix.TEAMS, pix2pix.AVERAGED, pix2pix.HIDES_LABELS, pix2pix.DIMS
+TRANSLATED = pix2pix.TRANSLATED
+BASELINE = Ablation("SRResNet", {"adversary": 0.0, "features": 0.0})
 shown, kind, limits = pix2pix.shown, pix2pix.kind, pix2pix.limits
-figures, draw, measure = pix2pix.figures, pix2pix.draw, pix2pix.measure
+figures, draw, measure, examine = pix2pix.figures, pix2pix.draw, pix2pix.measure, pix2pix.examine
 
 
 def configs(params: DomainsParams, meta: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -69,7 +71,7 @@ def step(players: Players, batches: Sequence[Batch], recipe: Recipe) -> Result:
 
 def promises(figures: Mapping[str, Mapping[str, float]]) -> list[Claim]:
     """Compare SRResNet with bicubic in likeness, and SRGAN with both in features: Ledig 2017, tables 1 and 2."""
-    ours, alone, bicubic, source = figures["ours"], figures["alone"], figures["bicubic"], "Ledig 2017, table 2"
+    ours, alone, bicubic, source = figures["ours"], figures["baseline"], figures["bicubic"], "Ledig 2017, table 2"
     return [
         Claim("PSNR of SRResNet alone, dB", alone["psnr"], "bicubic", bicubic["psnr"], "higher", source),
         Claim("SSIM of SRResNet alone", alone["ssim"], "bicubic", bicubic["ssim"], "higher", source),

@@ -18,6 +18,8 @@ TITLES = {
     "ssim": "SSIM",
     "hidden_psnr": "PSNR in the hole, dB",
     "features": "distance to the partner",
+    "class_kept": "share of the same class",
+    "cycle_psnr": "PSNR after there and back, dB",
     "fid_to_heldout": "FID to held-out images",
 }
 
@@ -25,11 +27,17 @@ TITLES = {
 def domains_sections(params: DomainsParams, pairs: Path, training: Path, metrics: Path) -> dict[str, Any]:
     """Gather all that the template shows; only the pairs and the training must be there."""
     figures = found(metrics / "evaluate.json", read_json, "evaluate")
-    rows = f"Rows of held-out images: A, without D, {params.game}, the truth"
+    last = "their partners" if params.partners else "images of B, no partners"
+    rows = f"A, the baseline, {params.game}, and {last}"
     return {
         "params": params,
+        "rows": rows,
         "meta": read_meta(pairs / "b"),
-        "picture": found(metrics / "translated.png", lambda path: framed(path.read_bytes(), "png", rows), "translate"),
+        "picture": found(
+            metrics / "translated.png",
+            lambda path: framed(path.read_bytes(), "png", f"Rows of held-out images: {rows}"),
+            "translate",
+        ),
         "claims": found(metrics / "claims.json", read_json, "evaluate"),
         "table": found(metrics / "baselines.csv", lambda path: cells(shown(read_table(path, "made by"))), "evaluate"),
         "extractor": "" if isinstance(figures, Absent) else figures["protocol_extractor"],

@@ -1,9 +1,12 @@
 """Alarms: what a training's own figures say is going wrong, and which parameter to try."""
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from statistics import median
 from typing import NamedTuple
+
+from ganlib.core.schema import Section, Shared
 
 Row = dict[str, float]
 
@@ -42,7 +45,21 @@ class Alarm(NamedTuple):
     value: Callable[[Curves], float | None]
     """Returns the figure that gives the alarm, or None if all is well."""
     reason: str
-    advice: str
+    advice: Sequence[str]
+    """What mends it; a key of params that it names may be one that a pipeline lacks."""
+
+    def advised(self, params: Shared) -> str:
+        """Return what mends it with these params, in a line."""
+        possible = [each for each in self.advice if all(_has(params, key) for key in KEY.findall(each))]
+        return " or ".join(filter(None, [", ".join(possible[:-1]), possible[-1]]))
+
+
+KEY = re.compile(r"\w+\.\w+")
+
+
+def _has(params: Section, key: str) -> bool:
+    section, name = key.split(".")
+    return hasattr(getattr(params, section, None), name)
 
 
 def not_finite(curves: Curves) -> float | None:
@@ -106,15 +123,15 @@ def _stands_still(values: Sequence[float]) -> bool:
 
 
 LOG_ALARMS = (
-    Alarm("not_finite", not_finite, "a loss or gradient is not finite", "lower lr, or raise loss.r1"),
+    Alarm("not_finite", not_finite, "a loss or gradient is not finite", ["lower lr", "raise loss.r1"]),
     Alarm(
         "discriminator_wins",
         discriminator_wins,
         "D's loss is stuck at its minimum: it teaches the generator nothing",
-        "raise loss.r1, train.translation or train.instance_noise, or lower train.d_lr_ratio",
+        ["raise loss.r1", "raise train.translation", "raise train.instance_noise", "lower train.d_lr_ratio"],
     ),
-    Alarm("large_gradient", large_gradient, "a gradient norm stays over 100", "lower lr, or raise loss.r1"),
-    Alarm("frozen_losses", frozen_losses, "the losses of both nets do not move", "raise lr, or change loss.name"),
+    Alarm("large_gradient", large_gradient, "a gradient norm stays over 100", ["lower lr", "raise loss.r1"]),
+    Alarm("frozen_losses", frozen_losses, "the losses of both nets do not move", ["raise lr", "change loss.name"]),
 )
 """Looked at with every row of the history."""
 EVALUATION_ALARMS = (
@@ -122,25 +139,31 @@ EVALUATION_ALARMS = (
         "collapse",
         collapse,
         "the diversity score has fallen under half of its best: the generator repeats itself",
-        "lower lr, raise loss.r1 or train.translation, or set train.on_collapse to restore_best",
+        ["lower lr", "raise loss.r1", "raise train.translation", "set train.on_collapse to restore_best"],
     ),
     Alarm(
         "not_diverse",
         not_diverse,
         "the generator has not become diverse: it makes a few images, or none like the real ones",
-        "lower lr, set model.g_norm and d_norm to batch, or raise steps; train.evaluate_count should be 100 a class",
+        [
+            "lower lr",
+            "set model.g_norm and d_norm to batch",
+            "set model.norm to batch",
+            "raise steps",
+            "raise train.evaluate_count to 100 a class",
+        ],
     ),
     Alarm(
         "not_valid",
         not_valid,
         "next to none of the generated images lies among real ones",
-        "lower lr, or raise steps",
+        ["lower lr", "raise steps"],
     ),
     Alarm(
         "d_memorises",
         memorises,
         "D takes held-out images for generated ones: it has memorised the training images",
-        "add images, raise train.translation, colour or loss.r1, or set data.flip",
+        ["add images", "raise train.translation", "raise train.colour", "raise loss.r1", "set data.flip"],
     ),
 )
 """Looked at with every evaluation."""

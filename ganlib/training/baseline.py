@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ganlib.core.params import changed
 from ganlib.core.schema import Params
 from ganlib.core.seeding import random_generator
 from ganlib.features.judge import Judge
@@ -41,8 +42,7 @@ def train_baseline(subject: Subject, params: Params, changes: Mapping[str, Any])
     Evaluations are as frequent as the training's, and the best is chosen as there: by the distance in the judge's
     features of images generated to held-out ones.
     """
-    section = getattr(params.games, params.game).model_copy(update=dict(changes))
-    params = params.model_copy(update={"games": params.games.model_copy(update={params.game: section})})
+    params = changed(params, changes)
     game, device, real = game_of(params), subject.device, real_gaussian(subject)
     networks = build_networks(game, subject.configs, params.seed)
     players = build_players(networks, game, params.lr, params.train.betas, device)

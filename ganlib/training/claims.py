@@ -45,6 +45,30 @@ class Claim(NamedTuple):
         return f"{self.name}: {self.value:.4g} ({self.baseline}: {self.baseline_value:.4g}), {verdict}"
 
 
+class Ablation(NamedTuple):
+    """A baseline that is trained: the game itself, but for a part of it."""
+
+    name: str
+    changes: Mapping[str, Any]
+    """Values by key of the game's own section of params."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Translated:
+    """What a game of two domains has made, for figures of its own."""
+
+    made: Mapping[str, Images]
+    """Arrays that the translate stage wrote, by their names: `ours` and `baseline` of held-out A, and more."""
+    a: Mapping[str, Split]
+    b: Mapping[str, Split]
+    """Both splits of each domain, by name."""
+    judge: Judge
+    """Of domain B."""
+    class_names_a: list[str]
+    """Of domain A; empty where its images have no labels."""
+    device: torch.device
+
+
 @dataclass(frozen=True, kw_only=True)
 class Subject:
     """What a probe looks at."""

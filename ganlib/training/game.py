@@ -19,7 +19,7 @@ from ganlib.core.packed import Split
 from ganlib.core.schema import Params
 from ganlib.core.seeding import random_generator, seeded_weights
 from ganlib.networks.sync_norm import synchronise
-from ganlib.training.claims import Claim, Findings, Subject
+from ganlib.training.claims import Ablation, Claim, Findings, Subject, Translated
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,8 +141,8 @@ class Game(Protocol):
         ...
 
     @property
-    def DIMS(self) -> Mapping[str, int]:  # noqa: N802
-        """Dimension of a batch's fields that counts images, where it is not the first."""
+    def DIMS(self) -> Mapping[str, int | None]:  # noqa: N802
+        """Dimension of a batch's fields that counts images, where it is not the first; None: all processes need all."""
         ...
 
     @property
@@ -212,8 +212,22 @@ def game_of(params: Params) -> ProbedGame:
 class TranslatingGame(Game, Protocol):
     """What the pipeline of two domains asks besides; `configs` is given the meta.json of both, by `a` and `b`."""
 
+    @property
+    def BASELINE(self) -> Ablation:  # noqa: N802
+        """What the game is compared with, trained by the same stage."""
+        ...
+
+    @property
+    def TRANSLATED(self) -> Sequence[str]:  # noqa: N802
+        """Splits of A that are translated, held-out images first."""
+        ...
+
+    def examine(self, found: Translated, params: Any) -> dict[str, dict[str, float]]:
+        """Return figures of the game's own, by who made what they are of: `ours` and `baseline`."""
+        ...
+
     def promises(self, figures: Mapping[str, Mapping[str, float]]) -> list[Claim]:
-        """Return the game's claims, of the figures of `ours` and of its baselines, by their names."""
+        """Return the game's claims, of the figures of `ours`, of the `baseline` and of what needs no training."""
         ...
 
 

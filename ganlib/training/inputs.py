@@ -40,7 +40,9 @@ class Inputs:
     configs: dict[str, dict[str, Any]]
     """Of each network of the game."""
     given: NDArray[np.uint8] | None = None
-    """Held-out images of domain A, partners of the real ones; None where images come of latents."""
+    """Held-out images of domain A; None where images come of latents."""
+    partners: bool = False
+    """Whether they are partners of the real ones, in the same order."""
     frozen: dict[str, nn.Module] = field(default_factory=dict)
     """Networks in evaluation mode that the players have besides, and that no team moves."""
     start: Path | None = None
@@ -102,7 +104,8 @@ def load_pairs(pairs: Path, judge: Path, game: Game, params: DomainsParams, devi
         eyes=eyes,
         seen={split: load_seen(judge, split) for split in SPLITS},
         configs=configs,
-        given=splits["a", "heldout"],
+        given=None if "latent_dim" in configs["generator"] else splits["a", "heldout"],
+        partners=params.partners,
         frozen={"judge": network.requires_grad_(False)},
         digests=[*digests, sha256_of(judge / "judge.safetensors"), extractor.protocol],
     )

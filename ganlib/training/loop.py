@@ -98,10 +98,11 @@ def stepper(game: Game, players: Players, device: torch.device) -> Callable[[Seq
     return GraphedStep(game, players, device) if device.type == "cuda" else partial(game.step, players)
 
 
-def own_part(batch: Any, dims: Mapping[str, int]) -> Any:
+def own_part(batch: Any, dims: Mapping[str, int | None]) -> Any:
     """Return this process's part of a batch that all processes have drawn; `dims` as in `Game.DIMS`."""
     drawn = {name: field for name, field in batch._asdict().items() if field is not None}
-    return batch._replace(**{name: part(field, dims.get(name, 0)) for name, field in drawn.items()})
+    split = {name: dim for name in drawn if (dim := dims.get(name, 0)) is not None}
+    return batch._replace(**{name: part(drawn[name], dim) for name, dim in split.items()})
 
 
 def close(training: Training, game: Game, params: Shared, *, watch: Watch, warn: Callable[[str], None]) -> None:
@@ -158,8 +159,9 @@ def raise_alarms(
         training.active[alarm.name] = value is not None
         if value is None or was_on:
             continue
-        training.alarms.append({"step": training.step, "alarm": alarm.name, "value": value, "advice": alarm.advice})
-        message = f"step {training.step}: {alarm.reason} ({value:.3g}): {alarm.advice}"
+        advice = alarm.advised(params)
+        training.alarms.append({"step": training.step, "alarm": alarm.name, "value": value, "advice": advice})
+        message = f"step {training.step}: {alarm.reason} ({value:.3g}): {advice}"
         warn(f"WARNING: {message}")
         if alarm.name == "not_finite" or (alarm.name == "collapse" and on_collapse != "warn"):
             back_to_best(training, game, on_collapse, message)

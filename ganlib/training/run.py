@@ -1,6 +1,6 @@
 """A whole training, from its inputs to what it leaves behind: going on, being stopped, and telling how it goes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any, Protocol
@@ -64,9 +64,15 @@ def run_training(
             raise StoppedError(what_is_kept(folder)) from None
         if rank() == 0:
             with whole_folder(out) as results:
-                save_results(results, training, inputs.configs, protocol_of(game, watch, params, device))
+                save_results(results, training, moved(game, inputs.configs), protocol_of(game, watch, params, device))
             reporter.end(training)
             keep_last(folder)
+
+
+def moved(game: Game, configs: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the configurations of networks that training moves: others are memory, which checkpoints alone hold."""
+    names = {name for team in game.TEAMS.values() for name in team}
+    return {name: config for name, config in configs.items() if name in names}
 
 
 def protocol_of(game: Game, watch: Watch, params: Shared, device: torch.device) -> dict[str, Any]:

@@ -54,7 +54,9 @@ class Watch:
     unseen: Images
     """(m, C, H, W), as many held-out ones: a D that has memorised the others tells both apart."""
     truth: Images | None
-    """Partners in B of the images of A; None where images come of latents."""
+    """Partners in B of the images of A, if they have any."""
+    translates: bool
+    """Whether images are made of images of A."""
     real: Split
     """All held-out images, for figures of the game's own."""
     seed: int
@@ -86,7 +88,7 @@ class Watch:
     @property
     def memory_absent(self) -> str:
         """Return why D's memory is not measured, or nothing where it is."""
-        if self.truth is not None:
+        if self.translates:
             return "the discriminator judges patches, not images"
         if self.labels is not None:
             return "the discriminator is conditional"
@@ -161,7 +163,8 @@ def build_watch(inputs: Inputs, params: Shared, device: torch.device) -> Watch:
         labels=draw_classes(count, inputs.class_counts, latent_random) if inputs.class_counts else None,
         seen=inputs.real["train"][spread[: MEMORY_IMAGES[1]]],
         unseen=inputs.real["heldout"][rows["heldout"][: MEMORY_IMAGES[1]]],
-        truth=None if given is None else inputs.real["heldout"][:count],
+        truth=inputs.real["heldout"][:count] if inputs.partners else None,
+        translates=given is not None,
         real=Split(inputs.real["heldout"], inputs.heldout_labels),
         seed=params.seed,
         device=device,

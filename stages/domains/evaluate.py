@@ -5,13 +5,14 @@ from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
+import torch
 import typer
 
 from ganlib.core.console import run
-from ganlib.core.domains_schema import DomainsParams
+from ganlib.core.domains_schema import DRAWS_PAIRS, DomainsParams
 from ganlib.core.files import read_json, rounded, write_json, write_table
 from ganlib.core.memory import keep_freed_memory
-from ganlib.core.packed import read_split
+from ganlib.core.packed import SPLITS, read_meta, read_split
 from ganlib.core.params import load_domains_params
 from ganlib.core.precision import prepare_arithmetic
 from ganlib.core.seeding import pin_arithmetic, random_generator, resolve_device
@@ -24,15 +25,17 @@ from ganlib.evaluation.extractors import (
     notes_on_judge,
     weights_files,
 )
-from ganlib.evaluation.pairs import floor, pair_figures
+from ganlib.evaluation.pairs import class_kept, floor, pair_figures
 from ganlib.evaluation.stored import load_reference
 from ganlib.evaluation.summary import evaluate
 from ganlib.evaluation.table import headline_of
 from ganlib.features.eyes import load_eyes
+from ganlib.features.judge import load_judge
+from ganlib.training.claims import Translated
 from ganlib.training.game import translating_game_of
 
-NAMES = {"ours": "the game", "alone": "the same without D", "identity": "A itself", "mean": "mean image"}
-"""What stands in the table for who made images."""
+NAMES = {"ours": "the game", "identity": "A itself", "mean": "mean image"}
+"""What stands in the table for who made images; a baseline that is trained has the name that the game gives it."""
 
 
 def main(
@@ -56,34 +59,47 @@ def main(
     check_protocol(extractor.protocol, protocol, reference)
     random = np.random.default_rng(random_generator(params.seed, "evaluate/draws").initial_seed())
     given: dict[str, Any] = {"subsets": params.evaluate.subsets, "random": random}
-    made, truth, hidden = images_of(pairs, translated, params)
-    figures = pair_figures(made, truth, extractor, device, hidden, **given)
+    game, found = translating_game_of(params), read_translated(pairs, translated, judge, device)
+    hidden = np.load(pairs / "hidden.npy") if params.pairs.kind == "masked" else None
+    made = {name: found.made[name] for name in ("ours", "baseline")}
+    drawn = params.game in DRAWS_PAIRS
+    made |= {} if drawn else untrained(found, params, hidden)
+    real_b = found.b["heldout"].images
+    figures = pair_figures(made, real_b, extractor, device, hidden, partners=params.partners, **given)
+    labels = found.a["heldout"].labels
+    if labels is not None and found.class_names_a == found.judge.class_names and not drawn:
+        for name, images in made.items():
+            figures[name]["class_kept"] = class_kept(images, labels, found.judge, device)
+    for name, row in game.examine(found, params).items():
+        figures[name] |= row
     lowest = {"fid_to_heldout": floor(real.train.features, real.heldout.features, random)}
-    ours, heldout = describe_images(made["ours"], extractor, device), read_json(reference / "heldout.json")
+    ours, heldout = describe_images(found.made["ours"], extractor, device), read_json(reference / "heldout.json")
     as_set = evaluate(ours, real, heldout, prefix=extractor.prefix, draws=params.evaluate.draws, **given).metrics
     notes = notes_on_judge(load_eyes(judge), protocol["protocol_extractor"], params.evaluate.min_judge_accuracy)
-    protocol |= {"protocol_kind": params.pairs.kind, "protocol_translated": len(truth)}
-    promises = translating_game_of(params).promises(figures)
+    protocol |= {"protocol_kind": params.pairs.kind, "protocol_translated": len(found.made["ours"])}
+    promises = game.promises(figures)
     seen_by = {"protocol_extractor": protocol["protocol_extractor"], "fid_to_heldout_floor": lowest["fid_to_heldout"]}
     headline = headline_of(as_set | notes | protocol, extractor.prefix)
     write_json(metrics, rounded(figures["ours"] | seen_by | headline))
     write_json(claims, {claim.name: rounded(claim.described()) for claim in promises})
     rows = figures | {"training images of B": lowest}
-    write_table(table, pd.DataFrame([{"made by": NAMES.get(name, name), **row} for name, row in rows.items()]))
+    names = NAMES | {"baseline": game.BASELINE.name}
+    write_table(table, pd.DataFrame([{"made by": names.get(name, name), **row} for name, row in rows.items()]))
     for claim in promises:
         print(claim.verdict())
 
 
-def images_of(pairs: Path, translated: Path, params: DomainsParams) -> tuple[dict[str, Images], Images, Hidden | None]:
-    """Return translations of the held-out images of A by who made them, their partners, and what of A is hidden."""
-    a, b = (read_split(pairs / side, "heldout").images for side in ("a", "b"))
-    hidden = np.load(pairs / "hidden.npy") if params.pairs.kind == "masked" else None
-    made = {name: np.load(translated / f"{name}.npy") for name in ("ours", "alone")}
-    return made | untrained(a, read_split(pairs / "b", "train").images, params, hidden), b, hidden
+def read_translated(pairs: Path, translated: Path, judge: Path, device: torch.device) -> Translated:
+    """Read both domains, and what translate made."""
+    a, b = ({split: read_split(pairs / side, split) for split in SPLITS} for side in ("a", "b"))
+    made = {path.stem: np.load(path) for path in sorted(translated.glob("*.npy"))}
+    names = read_meta(pairs / "a")["class_names"]
+    return Translated(made=made, a=a, b=b, judge=load_judge(judge), class_names_a=names, device=device)
 
 
-def untrained(a: Images, train: Images, params: DomainsParams, hidden: Hidden | None) -> dict[str, Images]:
+def untrained(found: Translated, params: DomainsParams, hidden: Hidden | None) -> dict[str, Images]:
     """Return what needs no training: A itself or enlarged and, where there is a hole, the mean training image in it."""
+    a, train = found.a["heldout"].images, found.b["train"].images
     if params.pairs.kind == "lowres":
         return {"bicubic": resized(a, params.pairs.image_size)}
     identity = in_same_colours(a, train[:1])[0]

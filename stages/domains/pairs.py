@@ -21,10 +21,12 @@ from ganlib.datasets.partners import (
     by_stem,
     check_colours,
     check_partners,
+    exchange,
     meta_of_a,
     numbered,
     pack_derived,
     pack_partners,
+    pack_rendered,
     unpair,
 )
 from ganlib.datasets.sources import open_source
@@ -60,8 +62,9 @@ def main(
 def packed_pairs(folder: Path, params: DomainsParams, place: Place) -> dict[str, dict[str, Any]]:
     """Pack A and B into `folder`/a and `folder`/b, B's images from a place; return meta.json of both."""
     pairs, smaller = params.pairs, params.pairs.factor if params.pairs.kind == "lowres" else 1
-    prepared_b = Preparation(pairs.image_size, pairs.channels_b, pairs.resize, pairs.background)
-    prepared_a = prepared_b._replace(image_size=pairs.image_size // smaller, channels=pairs.channels_a)
+    given, made = (pairs.channels_b, pairs.channels_a) if pairs.made == "a" else (pairs.channels_a, pairs.channels_b)
+    prepared_b = Preparation(pairs.image_size, given, pairs.resize, pairs.background)
+    prepared_a = prepared_b._replace(image_size=pairs.image_size // smaller, channels=made)
     if pairs.kind == "folders" and not pairs.paired:
         return packed_apart(folder, pairs, place, {"a": prepared_a, "b": prepared_b})
     if pairs.kind == "folders":
@@ -72,10 +75,14 @@ def packed_pairs(folder: Path, params: DomainsParams, place: Place) -> dict[str,
     else:
         source = open_source(place, pairs.b.classes)
         packed = packed_into(folder / "b", source, prepared_b, pairs)
+        if pairs.kind == "rendered":
+            meta = describe(packed, source.class_names, place.dataset, prepared_b)
+            return {"a": pack_rendered(folder, meta, params.seed, prepared_a), "b": meta}
         hashes = pack_derived(folder, pairs, params.seed, prepared_a)
     packed_a = packed if pairs.paired else unpair(packed, folder, hashes)
     metas = [describe(record, source.class_names, place.dataset, prepared_b) for record in (packed_a, packed)]
-    return {"a": meta_of_a(metas[0], prepared_a, hashes), "b": metas[1]}
+    both = {"a": meta_of_a(metas[0], prepared_a, hashes), "b": metas[1]}
+    return both if pairs.made == "a" else exchange(folder, both)
 
 
 def packed_apart(

@@ -12,7 +12,7 @@ from ganlib.core.domains_schema import DomainsParams, DomainsTrainParams
 from ganlib.core.files import sha256_of
 from ganlib.core.launch import joined, launch, must_launch
 from ganlib.core.memory import keep_freed_memory
-from ganlib.core.params import load_domains_params, without_adversary
+from ganlib.core.params import changed, load_domains_params
 from ganlib.core.precision import prepare_arithmetic
 from ganlib.core.seeding import pin_arithmetic, resolve_device
 from ganlib.report.live import Reporter
@@ -35,7 +35,7 @@ def main(
     judge: Annotated[Path, typer.Argument(help="Folder that judge made of domain B.")],
     out: Annotated[Path, typer.Option(help="Folder for the networks of both ends, the history and its alarms.")],
     checkpoints: Annotated[Path, typer.Option(help="Folder for checkpoints; GAN_CHECKPOINTS names another.")],
-    alone: Annotated[bool, typer.Option("--alone", help="Train without D: the baseline.")] = False,
+    baseline: Annotated[bool, typer.Option("--baseline", help="Train what the game is compared with.")] = False,
 ) -> None:
     """Train a network from A to B on the training pairs, watch it, and keep its best and its last weights.
 
@@ -43,14 +43,14 @@ def main(
     """
     params = load_domains_params()
 
-    params = without_adversary(params) if alone else params
+    game = translating_game_of(params)
+    params = changed(params, game.BASELINE.changes) if baseline else params
     if must_launch(params.train.distributed):
         return launch(params.train.distributed, "stages.domains.train")
     pin_arithmetic(params.threads)
     with joined(params.train.distributed, resolve_device(params.device)) as device:
         prepare_arithmetic(params.train.precision, device)
         keep_freed_memory()
-        game = translating_game_of(params)
         inputs = load_pairs(pairs, judge, game, params, device)
         key = checkpoint_key(bound_to(params), device.type, inputs.digests, sha256_of(Path(__file__)))
         check_alike(key)
