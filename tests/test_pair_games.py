@@ -18,7 +18,8 @@ from ganlib.core.errors import StoppedError, UserError
 from ganlib.core.files import read_json, read_table, sha256_of
 from ganlib.core.packed import read_split
 from ganlib.core.params import changed, load_domains_params
-from ganlib.games import context_encoder, cyclegan, dualgan, pix2pix, srgan
+from ganlib.core.weights import load_network
+from ganlib.games import cogan, context_encoder, cyclegan, dualgan, pix2pix, simgan, srgan
 from ganlib.training import run
 from ganlib.training.checkpoint import checkpoints_in
 from ganlib.training.game import Players, TranslatingGame, build_networks, build_players
@@ -33,13 +34,21 @@ from stages.reference import main as reference
 from tests.conftest import ROOT, edit_params
 
 PAIRED: dict[str, TranslatingGame] = {"pix2pix": pix2pix, "context_encoder": context_encoder, "srgan": srgan}
-GAMES: dict[str, TranslatingGame] = {**PAIRED, "cyclegan": cyclegan, "dualgan": dualgan}
+GAMES: dict[str, TranslatingGame] = {
+    **PAIRED,
+    "cyclegan": cyclegan,
+    "dualgan": dualgan,
+    "simgan": simgan,
+    "cogan": cogan,
+}
 SETTINGS: dict[str, dict[str, str]] = {
     "pix2pix": {},
     "context_encoder": {"pairs.kind": "masked"},
     "srgan": {"pairs.kind": "lowres"},
     "cyclegan": {"pairs.paired": "false", "games.cyclegan.pool": "24"},
     "dualgan": {"pairs.paired": "false", "loss.name": "wasserstein", "loss.r1": "0"},
+    "simgan": {"pairs.paired": "false", "pairs.kind": "worn", "pairs.made": "b", "games.simgan.pool": "24"},
+    "cogan": {"pairs.paired": "false", "pairs.kind": "negative", "model.norm": "batch"},
 }
 TINY = {
     "pairs.b.limit": "200",
@@ -217,11 +226,42 @@ def test_a_baseline_is_another_training_and_too_few_pairs_are_refused(tmp_path: 
         trained("never")
 
 
+def translated(out: str = "made") -> None:
+    translate_stage.main(Path("pairs"), Path("ours"), Path("base"), Path(out), Path("metrics/translated.png"))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("game", GAMES)
-def test_translations_are_measured_shown_and_made_of_own_images(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, game: str
-):
+def test_what_is_made_is_measured_shown_and_exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, game: str):
+    monkeypatch.chdir(tmp_path)
+    prepared(tmp_path, game)
+    trained("ours")
+    trained("base", baseline=True)
+    translated()
+    metrics = [Path("metrics") / name for name in ("evaluate.json", "claims.json", "baselines.csv")]
+    evaluate_stage.main(Path("pairs"), Path("judge"), Path("reference"), Path("made"), *metrics)
+    report_stage.main(Path("pairs"), Path("ours"), Path("metrics"), Path("page.html"))
+    truth, made = read_split(Path("pairs/b"), "heldout").images, np.load("made/ours.npy")
+    figures: Any = read_table(Path("metrics/baselines.csv"), "made by").set_index("made by").loc["the game"]
+    assert figures.fid_to_heldout_low <= figures.fid_to_heldout <= figures.fid_to_heldout_high
+    page = Path("page.html").read_text()
+    assert all(name in page for name in read_json(Path("metrics/claims.json"))) and "Absent" not in page
+    if game == "cogan":  # whose images come of latents
+        assert made.shape == truth.shape and np.load("made/ours_a.npy").shape == truth.shape
+        return
+    expected = 10 * np.log10(255**2 / np.square(made.astype(float) - truth).mean((1, 2, 3)))
+    assert read_json(Path("metrics/evaluate.json"))["psnr"] == pytest.approx(expected.mean(), rel=1e-5)
+    export_stage.main(Path("pairs"), Path("ours"), Path("translator.onnx"))
+    session = onnxruntime.InferenceSession("translator.onnx", providers=["CPUExecutionProvider"])
+    given = read_split(Path("pairs/a"), "heldout").images[:5].astype(np.float32) / 127.5 - 1
+    (answer,) = session.run(["b"], {"a": given})
+    levels = ((np.asarray(answer) + 1) * 127.5).clip(0, 255)  # SRResNet's answer can leave the range
+    assert np.abs(levels - made[:5]).max() < 1.01
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("game", ["srgan", "cyclegan", "simgan"])
+def test_own_images_are_translated_there_and_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, game: str):
     monkeypatch.chdir(tmp_path)
     prepared(tmp_path, game)
     trained("ours")
@@ -230,22 +270,13 @@ def test_translations_are_measured_shown_and_made_of_own_images(
     for number in range(3):
         Image.fromarray(np.random.default_rng(number).integers(0, 256, (20, 24, 3), np.uint8)).save(f"own/{number}.png")
     write_params(tmp_path, game, translate__path="own")
-    translate_stage.main(Path("pairs"), Path("ours"), Path("base"), Path("made"), Path("metrics/translated.png"))
-    metrics = [Path("metrics") / name for name in ("evaluate.json", "claims.json", "baselines.csv")]
-    evaluate_stage.main(Path("pairs"), Path("judge"), Path("reference"), Path("made"), *metrics)
-    report_stage.main(Path("pairs"), Path("ours"), Path("metrics"), Path("page.html"))
-    truth, made = read_split(Path("pairs/b"), "heldout").images, np.load("made/ours.npy")
-    expected = 10 * np.log10(255**2 / np.square(made.astype(float) - truth).mean((1, 2, 3)))
-    assert read_json(Path("metrics/evaluate.json"))["psnr"] == pytest.approx(expected.mean(), rel=1e-5)
+    translated()
     assert [path.name for path in sorted(Path("made/own/b").iterdir())] == ["0.png", "1.png", "2.png"]
     assert Image.open("made/own/b/0.png").size == (16, 16)
-    figures: Any = read_table(Path("metrics/baselines.csv"), "made by").set_index("made by").loc["the game"]
-    assert figures.fid_to_heldout_low <= figures.fid_to_heldout <= figures.fid_to_heldout_high
-    export_stage.main(Path("pairs"), Path("ours"), Path("translator.onnx"))
-    session = onnxruntime.InferenceSession("translator.onnx", providers=["CPUExecutionProvider"])
-    given = read_split(Path("pairs/a"), "heldout").images[:5].astype(np.float32) / 127.5 - 1
-    (answer,) = session.run(["b"], {"a": given})
-    levels = ((np.asarray(answer) + 1) * 127.5).clip(0, 255)  # SRResNet's answer can leave the range
-    assert np.abs(levels - made[:5]).max() < 1.01
-    page = Path("page.html").read_text()
-    assert all(name in page for name in read_json(Path("metrics/claims.json"))) and "Absent" not in page
+    if game == "cyclegan":
+        write_params(tmp_path, game, translate__path="own", translate__back="true")
+        translated("back")
+        given, answer = (np.asarray(Image.open(f"back/own/{side}/0.png")) for side in ("b", "a"))
+        network = load_network(Path("ours/best"), "back_generator_ema", cyclegan.BUILDERS["back_generator"])
+        expected = network(torch.from_numpy(given.astype(np.float32) / 127.5 - 1)[None, None])
+        assert np.abs((expected.detach().numpy()[0, 0] + 1) * 127.5 - answer).max() < 1.01

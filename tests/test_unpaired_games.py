@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import multiprocessing, nn
@@ -12,8 +13,12 @@ from torch.nn.functional import binary_cross_entropy_with_logits, l1_loss
 
 from ganlib.core.errors import UserError
 from ganlib.core.launch import joined
-from ganlib.games import cyclegan, dualgan
+from ganlib.core.packed import Split
+from ganlib.features.training import trained_classifier
+from ganlib.games import cogan, cyclegan, dualgan, simgan
+from ganlib.networks.coupled import CoupledDiscriminator, CoupledGenerator
 from ganlib.networks.pool import Pool, draw_picks
+from ganlib.training.claims import Translated
 from ganlib.training.game import Draws, Players, build_networks, build_players
 from ganlib.training.loop import own_part
 from tests.test_distributed import free_port, left_by, place
@@ -203,3 +208,118 @@ def test_only_networks_with_weights_are_averaged_and_moved():
     assert isinstance(Pool(size=1, channels=1, image_size=4), nn.Module)
     assert not list(Pool(size=1, channels=1, image_size=4).parameters())
     assert not {"pool", "back_pool"} & {name for team in cyclegan.TEAMS.values() for name in team}
+
+
+def test_a_step_of_simgan_is_that_of_plain_pytorch(tmp_path: Path):
+    changes = {"games__simgan__l1": "5", "games__simgan__pool": "4", "batch_size": "4", "loss__r1": "0"}
+    params = params_of(tmp_path, "simgan", train__precision="fp32", **changes)
+    players = players_of(simgan, params)
+    refiner, critic = (copy.deepcopy(players.networks[name]) for name in ("generator", "discriminator"))
+    optimizers = [torch.optim.Adam(net.parameters(), 1e-3, (0.5, 0.999)) for net in (critic, refiner)]
+    draws, constant, pool = Draws(1), simgan.recipe(params, CPU), [torch.zeros(1, 16, 16)] * 4
+    for number in (1, 2, 3):
+        recipe = simgan.recipe_at(number, constant, params)
+        (batch,) = simgan.draw(data(), draws, recipe, params)
+        assert batch.slots is not None and batch.old is not None and batch.kept is not None
+        result = simgan.step(players, [batch], recipe)
+        refined, shown = refiner(batch.a), list[torch.Tensor]()
+        for image, slot, old, kept in zip(refined.detach(), batch.slots[0], batch.old[0], batch.kept[0], strict=True):
+            shown.append(pool[slot] if old else image)
+            pool[slot] = image if kept else pool[slot]
+        said = critic(batch.b), critic(torch.stack(shown))
+        targets = torch.ones_like(said[0]), torch.zeros_like(said[1])
+        d_loss = sum(binary_cross_entropy_with_logits(*both) for both in zip(said, targets, strict=True))
+        descend(optimizers[0], d_loss)  # pyright: ignore[reportArgumentType]
+        logits = critic(refined)
+        g_loss = binary_cross_entropy_with_logits(logits, torch.ones_like(logits)) + 5 * l1_loss(refined, batch.a)
+        descend(optimizers[1], g_loss)
+        assert float(result.d_loss) == pytest.approx(float(d_loss), rel=1e-4)
+        assert float(result.g_loss) == pytest.approx(float(g_loss.detach()), rel=1e-4)
+    for ours, plain in ((players.networks["generator"], refiner), (players.networks["discriminator"], critic)):
+        for one, other in zip(ours.parameters(), plain.parameters(), strict=True):
+            assert (one - other).abs().mean() < 5e-5
+
+
+@pytest.mark.parametrize("tied", ["true", "false"])
+def test_a_step_of_cogan_is_two_games_in_plain_pytorch(tmp_path: Path, tied: str):
+    params = params_of(tmp_path, "cogan", train__precision="fp32", games__cogan__tied=tied, loss__r1_every="1")
+    players = players_of(cogan, params)
+    generator, critic = (copy.deepcopy(players.networks[name]) for name in ("generator", "discriminator"))
+    optimizers = [torch.optim.Adam(net.parameters(), 1e-3, (0.5, 0.999)) for net in (critic, generator)]
+    recipe = cogan.recipe_at(1, cogan.recipe(params, CPU), params)
+    (batch,) = cogan.draw(data(), Draws(1), recipe, params)
+    result = cogan.step(players, [batch], recipe)
+    fakes = generator.of(0, batch.latents), generator.of(1, batch.latents)
+    d_loss, total = torch.zeros(()), torch.zeros(())
+    for domain, real in enumerate((batch.a, batch.b)):
+        real = real.clone().requires_grad_()
+        said, other = critic.of(domain, real), critic.of(domain, fakes[domain].detach())
+        loss = binary_cross_entropy_with_logits(said, torch.ones_like(said))
+        loss = loss + binary_cross_entropy_with_logits(other, torch.zeros_like(other))
+        slope = torch.autograd.grad(said.sum(), real, create_graph=True)[0]
+        d_loss, total = d_loss + loss, total + loss + 0.5 * slope.flatten(1).norm(dim=1).square().mean()
+    descend(optimizers[0], total)
+    believed = [critic.of(domain, fakes[domain]) for domain in (0, 1)]
+    g_loss = torch.stack([binary_cross_entropy_with_logits(each, torch.ones_like(each)) for each in believed]).sum()
+    descend(optimizers[1], g_loss)
+    assert float(result.d_loss) == pytest.approx(float(d_loss.detach()), rel=1e-4)
+    assert float(result.g_loss) == pytest.approx(float(g_loss.detach()), rel=1e-4)
+    for ours, plain in ((players.networks["generator"], generator), (players.networks["discriminator"], critic)):
+        for one, other in zip(ours.parameters(), plain.parameters(), strict=True):
+            assert (one - other).abs().mean() < 5e-5
+
+
+def test_tied_domains_share_all_layers_but_the_last_of_g_and_the_first_of_d():
+    shape: dict[str, Any] = {"width": 8, "image_size": 16, "channels": [1, 3], "norm": "batch"}
+    latents = torch.rand(2, 5)
+    weights: dict[bool, list[int]] = {}
+    for tied in (True, False):
+        generator = CoupledGenerator(latent_dim=5, latents="normal", **shape, tied=tied)
+        critic = CoupledDiscriminator(**shape, tied=tied)
+        weights[tied] = [sum(weight.numel() for weight in net.parameters()) for net in (generator, critic)]
+        a, b = generator.both(latents)
+        assert a.shape == (2, 1, 16, 16) and b.shape == (2, 3, 16, 16)
+        assert critic.of(0, a).shape == critic(b).shape == (2, 1, 1, 1)
+    # G: a doubling of 4x4 from 8 channels, and its bias, of each domain; D: a halving to 8.
+    apart = [8 * 16 * (1 + 3) + 4, 16 * 8 * (1 + 3) + 2 * 8]
+    assert [2 * (tied - own) + own for tied, own in zip(weights[True], apart, strict=True)] == weights[False]
+
+
+def translated(made: dict[str, Any], a: Split, b: Split) -> Translated:
+    judge, names = trained_classifier(b, NAMES, epochs=6, seed=1, device=CPU), NAMES
+    sides = {"train": a, "heldout": a}, {"train": b, "heldout": b}
+    return Translated(made=made, a=sides[0], b=sides[1], judge=judge, class_names_a=names, derive=negative, device=CPU)
+
+
+NAMES = ["dark", "light"]
+
+
+def negative(images: Any) -> Any:
+    return 255 - images
+
+
+def shades(count: int, flipped: bool = False) -> Split:
+    """Return images of two classes, dark and light; or the negatives of such."""
+    labels = np.arange(count) % 2
+    images = np.random.default_rng(0).integers(0, 60, (count, 1, 16, 16)) + 190 * labels[:, None, None, None]
+    return Split((255 - images if flipped else images).astype(np.uint8), labels)
+
+
+def test_pairs_of_cogan_are_of_one_class_where_they_are_and_as_often_as_chance_where_they_are_shuffled(tmp_path: Path):
+    params = params_of(tmp_path, "cogan", pairs__kind="negative", evaluate__judge_epochs="6")
+    a, b = shades(400, flipped=True), shades(400)  # A is the negative of B
+    made = {"ours": b.images, "ours_a": a.images, "baseline": b.images, "baseline_a": np.roll(a.images, 1, 0)}
+    rows = cogan.examine(translated(made, a, b), params)
+    assert rows["ours"]["same_class"] == 1 and rows["ours"]["derived_psnr"] == 60
+    assert rows["ours"]["same_class_shuffled"] == pytest.approx(0.5, abs=0.1)
+    assert rows["baseline"]["same_class"] == 0 and rows["baseline"]["derived_psnr"] < 6
+    claims = cogan.promises(rows)
+    assert len(claims) == 4 and all(claim.held for claim in claims)
+
+
+def test_a_classifier_of_refined_images_is_measured_on_real_ones(tmp_path: Path):
+    params = params_of(tmp_path, "simgan", evaluate__judge_epochs="6")
+    a, b = shades(400, flipped=True), shades(400)  # raw A is wrong about what is dark
+    rows = simgan.examine(translated({"ours_train": b.images, "baseline_train": a.images}, a, b), params)
+    assert rows["ours"]["accuracy_on_real"] == 1 and rows["identity"]["accuracy_on_real"] == 0
+    assert rows["baseline"] == rows["identity"]

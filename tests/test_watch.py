@@ -3,6 +3,7 @@
 import copy
 import io
 import math
+import re
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from scipy.optimize import minimize, minimize_scalar
 from ganlib.core.errors import UserError
 from ganlib.core.files import read_json, read_table
 from ganlib.core.images import to_unit_range
+from ganlib.core.params import load_domains_params, load_params
 from ganlib.core.schema import CriticLoss, LabelledLoss
 from ganlib.functional.losses import LOSSES, Targets
 from ganlib.networks.families import discriminator_config, generator_config, load_discriminator, load_generator
@@ -24,6 +26,7 @@ from ganlib.training.loop import RESTORES
 from ganlib.training.publish import publish
 from ganlib.training.results import save_results
 from ganlib.training.state import Training
+from tests.conftest import ROOT
 from tests.test_training import go_on, start, watch_of
 
 HEALTHY = {"d_loss": 1.2, "g_loss": 0.9, "d_grad_norm": 3.0, "g_grad_norm": 2.0}
@@ -295,7 +298,9 @@ def test_the_published_model_is_the_best_or_the_last_and_the_average_or_the_weig
     assert figures["train_alarms"] == 1 == len(read_table(tmp_path / "alarms.csv"))
 
 
-@pytest.mark.parametrize("params", [load_params(ROOT / "params.yaml"), load_domains_params(ROOT / "domains/params.yaml")])
+@pytest.mark.parametrize(
+    "params", [load_params(ROOT / "params.yaml"), load_domains_params(ROOT / "domains/params.yaml")]
+)
 def test_alarms_advise_what_the_pipeline_has(params: Any):
     for alarm in (*LOG_ALARMS, *EVALUATION_ALARMS):
         advised = alarm.advised(params)

@@ -15,7 +15,6 @@ from ganlib.core.domains_schema import DomainsParams
 from ganlib.core.errors import UserError
 from ganlib.core.precision import precision_of
 from ganlib.core.schema import DCGAN_SIZES
-from ganlib.datasets.derive import DERIVE, derive, given_for
 from ganlib.features.judging import judge_images
 from ganlib.features.training import trained_classifier
 from ganlib.functional.latents import draw_latents
@@ -131,13 +130,11 @@ def examine(found: Translated, params: DomainsParams) -> dict[str, dict[str, flo
             a = judge_images(judge_a, found.made[f"{name}_a"], found.device).classes
             b = judge_images(found.judge, found.made[name], found.device).classes
             row |= {"same_class": float((a == b).mean()), "same_class_shuffled": float((a == b[shuffled]).mean())}
-    if params.pairs.kind in DERIVE:
+    if found.derive:
         for name, row in rows.items():
             pair = {"a": found.made[f"{name}_a"], "b": found.made[name]}
             made, given_side = ("a", "b") if params.pairs.made == "a" else ("b", "a")
-            derived = derive(
-                pair[given_side], params.pairs.kind, pair[made].shape[1], given_for(params.pairs, params.seed, "own")
-            )
+            derived = found.derive(pair[given_side])
             row["derived_psnr"] = mean_psnr(pair[made], derived)
             row["derived_psnr_shuffled"] = mean_psnr(pair[made], derived[shuffled])
     return rows

@@ -4,7 +4,7 @@ A baseline is trained here too, by the same rules, or is what the same measureme
 from elsewhere.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -66,6 +66,8 @@ class Translated:
     """Of domain B."""
     class_names_a: list[str]
     """Of domain A; empty where its images have no labels."""
+    derive: Callable[[Images], Images] | None
+    """Makes images of the domain that is made of those of the other; None where neither is."""
     device: torch.device
 
 

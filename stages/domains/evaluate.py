@@ -1,5 +1,6 @@
 """Measure translations, beside their baselines."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +17,7 @@ from ganlib.core.packed import SPLITS, read_meta, read_split
 from ganlib.core.params import load_domains_params
 from ganlib.core.precision import prepare_arithmetic
 from ganlib.core.seeding import pin_arithmetic, random_generator, resolve_device
-from ganlib.datasets.derive import Hidden, Images, resized
+from ganlib.datasets.derive import DERIVE, Hidden, Images, derive, given_for, resized
 from ganlib.datasets.plain import in_same_colours
 from ganlib.evaluation.extractors import (
     check_protocol,
@@ -59,7 +60,7 @@ def main(
     check_protocol(extractor.protocol, protocol, reference)
     random = np.random.default_rng(random_generator(params.seed, "evaluate/draws").initial_seed())
     given: dict[str, Any] = {"subsets": params.evaluate.subsets, "random": random}
-    game, found = translating_game_of(params), read_translated(pairs, translated, judge, device)
+    game, found = translating_game_of(params), read_translated(pairs, translated, judge, params, device)
     hidden = np.load(pairs / "hidden.npy") if params.pairs.kind == "masked" else None
     made = {name: found.made[name] for name in ("ours", "baseline")}
     drawn = params.game in DRAWS_PAIRS
@@ -89,12 +90,25 @@ def main(
         print(claim.verdict())
 
 
-def read_translated(pairs: Path, translated: Path, judge: Path, device: torch.device) -> Translated:
+def read_translated(
+    pairs: Path, translated: Path, judge: Path, params: DomainsParams, device: torch.device
+) -> Translated:
     """Read both domains, and what translate made."""
     a, b = ({split: read_split(pairs / side, split) for split in SPLITS} for side in ("a", "b"))
     made = {path.stem: np.load(path) for path in sorted(translated.glob("*.npy"))}
     names = read_meta(pairs / "a")["class_names"]
-    return Translated(made=made, a=a, b=b, judge=load_judge(judge), class_names_a=names, device=device)
+    return Translated(
+        made=made, a=a, b=b, judge=load_judge(judge), class_names_a=names, derive=deriving(params), device=device
+    )
+
+
+def deriving(params: DomainsParams) -> Callable[[Images], Images] | None:
+    """Return what makes images of one domain of those of the other, as pairs did."""
+    pairs = params.pairs
+    if pairs.kind not in DERIVE:
+        return None
+    channels = pairs.channels_a if pairs.made == "a" else pairs.channels_b
+    return lambda images: derive(images, pairs.kind, channels, given_for(pairs, params.seed, "evaluate"))
 
 
 def untrained(found: Translated, params: DomainsParams, hidden: Hidden | None) -> dict[str, Images]:
