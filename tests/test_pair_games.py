@@ -170,6 +170,10 @@ def test_patches_larger_than_the_image_are_refused(tmp_path: Path):
 
 def prepared(folder: Path, game: str) -> None:
     write_params(folder, game)
+    prepare_pairs_and_judge()
+
+
+def prepare_pairs_and_judge() -> None:
     pairs_stage.main(Path("pairs"), Path("pairs.json"), Path("raw"))
     judge(Path("pairs/b"), Path("judge"), Path("domains/params.yaml"))
     reference(Path("pairs/b"), Path("judge"), Path("reference"), Path("domains/params.yaml"))
@@ -280,3 +284,34 @@ def test_own_images_are_translated_there_and_back(tmp_path: Path, monkeypatch: p
         network = load_network(Path("ours/best"), "back_generator_ema", cyclegan.BUILDERS["back_generator"])
         expected = network(torch.from_numpy(given.astype(np.float32) / 127.5 - 1)[None, None])
         assert np.abs((expected.detach().numpy()[0, 0] + 1) * 127.5 - answer).max() < 1.01
+
+
+@pytest.mark.slow
+def test_two_folders_without_partners_go_through_all_stages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    for name, count, shade in (("horses", 60, 90), ("zebras", 110, 160)):
+        Path(name).mkdir()
+        for number in range(count):
+            pixels = np.random.default_rng(number).integers(shade - 60, shade + 60, (18, 18, 3), np.uint8)
+            Image.fromarray(pixels).save(f"{name}/{number}.png")
+    folders = {
+        "pairs__kind": "folders",
+        "pairs__a": "horses",
+        "pairs__b__dataset": "folder",
+        "pairs__b__path": "zebras",
+    }
+    colours = {"pairs__channels_a": "3", "pairs__channels_b": "3", "games__cyclegan__identity": "5"}
+    write_params(tmp_path, "cyclegan", **folders, **colours)
+    prepare_pairs_and_judge()
+    trained("ours")
+    trained("base", baseline=True)
+    translated()
+    metrics = [Path("metrics") / name for name in ("evaluate.json", "claims.json", "baselines.csv")]
+    evaluate_stage.main(Path("pairs"), Path("judge"), Path("reference"), Path("made"), *metrics)
+    report_stage.main(Path("pairs"), Path("ours"), Path("metrics"), Path("page.html"))
+    figures, made = read_json(metrics[0]), np.load("made/ours.npy")
+    a, b = (read_split(Path("pairs") / side, "heldout").images for side in ("a", "b"))
+    assert len(made) == len(a) != len(b) and "psnr" not in figures and figures["cycle_psnr"] > 0
+    rows = read_table(metrics[2], "made by").set_index("made by")
+    assert list(rows.index) == ["the game", "GAN alone", "A itself", "training images of B"]
+    assert "no partners" in Path("page.html").read_text()

@@ -10,7 +10,6 @@ import pytest
 import torch
 from PIL import Image
 
-from ganlib.core import params
 from ganlib.core.errors import UserError
 from ganlib.core.files import read_json, sha256_of
 from ganlib.core.packed import read_meta, read_split
@@ -107,17 +106,12 @@ def test_every_kind_is_packed_beside_its_partners(folder: Path, kind: str):
     assert metas["a"]["sha256"] != metas["b"]["sha256"] and (folder / "pairs/hidden.npy").exists() == (kind == "masked")
 
 
-def test_unpaired_training_images_are_halves_and_held_out_ones_are_partners(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_unpaired_training_images_are_halves_and_held_out_ones_are_partners(folder: Path):
     assert pairs(folder, pairs__b__limit="60") == ""
     whole = {(side, name): read_split(folder / "pairs" / side, name) for side in "ab" for name in ("train", "heldout")}
     whole = {key: (np.array(split.images), np.array(split.labels)) for key, split in whole.items()}
-    said = pairs(folder, pairs__b__limit="60", pairs__paired="false")
-    assert said == "domains/params.yaml: pairs.paired = false: game pix2pix learns from partners: set it to true"
-    monkeypatch.setattr(params, "NEED_PARTNERS", set[str]())
     shutil.rmtree(folder / "pairs")
-    assert pairs(folder, pairs__b__limit="60", pairs__paired="false") == ""
+    assert pairs(folder, game="cyclegan", pairs__b__limit="60", pairs__paired="false") == ""
     for first, side in enumerate("ab"):
         meta = read_meta(folder / "pairs" / side)
         for name, step in (("train", slice(first, None, 2)), ("heldout", slice(None))):
@@ -129,12 +123,12 @@ def test_unpaired_training_images_are_halves_and_held_out_ones_are_partners(
             assert meta["sha256"][name] == hashlib.sha256(pixels).hexdigest()
 
 
-def test_unpaired_folders_need_no_partners(folder: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(params, "NEED_PARTNERS", set[str]())
+def test_unpaired_folders_need_no_partners(folder: Path):
     write_folder(folder / "horses", [f"h{number}.png" for number in range(12)])
     write_folder(folder / "zebras", [f"z{number}.png" for number in range(20)], grey=True)
     changes = {"pairs__kind": "folders", "pairs__paired": "false", "pairs__a": "horses", "pairs__image_size": "12"}
     changes |= {"pairs__b__dataset": "folder", "pairs__b__path": "zebras", "pairs__channels_a": "3"}
+    changes |= {"game": "cyclegan"}
     assert pairs(folder, **changes) == ""
     made, images = read_json(folder / "pairs.json"), read_split(folder / "pairs/a", "train").images
     assert made["train_a"] + made["heldout_a"] == 12 and made["train_b"] + made["heldout_b"] == 20
@@ -214,3 +208,39 @@ def test_the_same_pairs_have_the_same_bytes(folder: Path):
         found.append({path.name + path.parent.name: sha256_of(path) for path in (folder / "pairs").rglob("*.*")})
         torch.manual_seed(5)
     assert found[0] == found[1]
+
+
+def test_b_is_made_of_a_where_it_is_asked_for(folder: Path):
+    unpaired = {"game": "simgan", "pairs__paired": "false", "pairs__b__limit": "60"}
+    assert pairs(folder, pairs__kind="negative", pairs__made="b", **unpaired) == ""
+    sides = {
+        side: {split: read_split(folder / "pairs" / side, split) for split in ("train", "heldout")} for side in "ab"
+    }
+    b = {split: sides["b"][split] for split in ("train", "heldout")}
+    assert (sides["a"]["heldout"].images + b["heldout"].images.astype(int) == 255).all()
+    given = {image.tobytes() for image in sides["a"]["train"].images}
+    assert not {(255 - image).tobytes() for image in b["train"].images} & given  # halves of the training images
+    assert sides["a"]["train"].images.mean() < 100 < 155 < b["train"].images.mean()  # digits are white on black
+    assert read_meta(folder / "pairs/a")["sha256"]["train"] == sha256_of_pixels(sides["a"]["train"].images)
+    assert read_meta(folder / "pairs/b")["sha256"]["train"] == sha256_of_pixels(b["train"].images)
+
+
+def sha256_of_pixels(images: Any) -> str:
+    return hashlib.sha256(np.ascontiguousarray(images.transpose(0, 2, 3, 1)).tobytes()).hexdigest()
+
+
+def test_rendered_digits_are_labelled_as_a_reader_reads_them_and_no_partners(folder: Path):
+    unpaired = {"game": "cyclegan", "pairs__paired": "false", "pairs__kind": "rendered"}
+    assert pairs(folder, **unpaired) == ""
+    a, b = (read_split(folder / "pairs" / side, "train") for side in ("a", "b"))
+    assert a.images.shape == b.images.shape and a.labels is not None and b.labels is not None
+    assert set(a.labels.tolist()) == set(range(10)) and (a.labels != b.labels).any()
+    meta = read_meta(folder / "pairs/a")
+    assert meta["counts_per_class"]["train"] == {str(d): int((a.labels == d).sum()) for d in range(10)}
+    # Each is nearest, among means of the others, to that of its own class far more often than chance.
+    halves = a.images[::2].reshape(len(a.images[::2]), -1).astype(float), a.images[1::2].reshape(-1, 1024).astype(float)
+    means = np.stack([halves[0][a.labels[::2] == digit].mean(0) for digit in range(10)])
+    nearest = ((halves[1][:, None] - means) ** 2).sum(2).argmin(1)
+    assert (nearest == a.labels[1::2]).mean() > 0.6
+    first = a.images.copy()
+    assert pairs(folder, **unpaired) == "" and (read_split(folder / "pairs/a", "train").images == first).all()
