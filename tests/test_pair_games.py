@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import onnxruntime
 import pytest
 import torch
 from PIL import Image
-from torch.nn.functional import binary_cross_entropy_with_logits, l1_loss
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, l1_loss
 
 from ganlib.core.domains_schema import DomainsParams
 from ganlib.core.errors import StoppedError, UserError
@@ -19,7 +20,9 @@ from ganlib.core.files import read_json, read_table, sha256_of
 from ganlib.core.packed import read_split
 from ganlib.core.params import changed, load_domains_params
 from ganlib.core.weights import load_network
-from ganlib.games import cogan, context_encoder, cyclegan, dualgan, pix2pix, simgan, srgan
+from ganlib.features.judge import Judge
+from ganlib.games import ccgan, cogan, context_encoder, cyclegan, dualgan, pix2pix, simgan, srgan, tpgan
+from ganlib.games.semi import Labelled
 from ganlib.training import run
 from ganlib.training.checkpoint import checkpoints_in
 from ganlib.training.game import Players, TranslatingGame, build_networks, build_players
@@ -40,6 +43,8 @@ GAMES: dict[str, TranslatingGame] = {
     "dualgan": dualgan,
     "simgan": simgan,
     "cogan": cogan,
+    "ccgan": ccgan,
+    "tpgan": tpgan,
 }
 SETTINGS: dict[str, dict[str, str]] = {
     "pix2pix": {},
@@ -48,6 +53,8 @@ SETTINGS: dict[str, dict[str, str]] = {
     "cyclegan": {"pairs.paired": "false", "games.cyclegan.pool": "24"},
     "dualgan": {"pairs.paired": "false", "loss.name": "wasserstein", "loss.r1": "0"},
     "simgan": {"pairs.paired": "false", "pairs.kind": "worn", "pairs.made": "b", "games.simgan.pool": "24"},
+    "ccgan": {"pairs.kind": "masked", "games.ccgan.labels": "5"},
+    "tpgan": {"pairs.kind": "turned"},
     "cogan": {"pairs.paired": "false", "pairs.kind": "negative", "model.norm": "batch"},
 }
 TINY = {
@@ -82,7 +89,8 @@ def params_of(folder: Path, game: str, **changes: str) -> DomainsParams:
 
 
 def players_of(game: str, params: DomainsParams) -> Players:
-    meta: dict[str, Any] = {side: {"image_size": 16, "channels": 1} for side in ("a", "b")}
+    classes = {"class_names": ["x", "y"], "counts_per_class": {"train": {"x": 90, "y": 90}}}
+    meta: dict[str, Any] = {side: {"image_size": 16, "channels": 1, **classes} for side in ("a", "b")}
     if game == "srgan":
         meta["a"]["image_size"] = 4
     hidden = torch.zeros(16, 16, dtype=torch.bool)
@@ -234,6 +242,15 @@ def translated(out: str = "made") -> None:
     translate_stage.main(Path("pairs"), Path("ours"), Path("base"), Path(out), Path("metrics/translated.png"))
 
 
+def evaluated() -> list[Path]:
+    """Measure what was made, and write the page; return the files of figures."""
+    metrics = [Path("metrics") / name for name in ("evaluate.json", "claims.json", "baselines.csv")]
+    folders = [Path(name) for name in ("pairs", "judge", "reference", "ours", "base", "made")]
+    evaluate_stage.main(*folders, *metrics)
+    report_stage.main(Path("pairs"), Path("ours"), Path("metrics"), Path("page.html"))
+    return metrics
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("game", GAMES)
 def test_what_is_made_is_measured_shown_and_exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, game: str):
@@ -243,7 +260,9 @@ def test_what_is_made_is_measured_shown_and_exported(tmp_path: Path, monkeypatch
     trained("base", baseline=True)
     translated()
     metrics = [Path("metrics") / name for name in ("evaluate.json", "claims.json", "baselines.csv")]
-    evaluate_stage.main(Path("pairs"), Path("judge"), Path("reference"), Path("made"), *metrics)
+    evaluate_stage.main(
+        Path("pairs"), Path("judge"), Path("reference"), Path("ours"), Path("base"), Path("made"), *metrics
+    )
     report_stage.main(Path("pairs"), Path("ours"), Path("metrics"), Path("page.html"))
     truth, made = read_split(Path("pairs/b"), "heldout").images, np.load("made/ours.npy")
     figures: Any = read_table(Path("metrics/baselines.csv"), "made by").set_index("made by").loc["the game"]
@@ -307,7 +326,9 @@ def test_two_folders_without_partners_go_through_all_stages(tmp_path: Path, monk
     trained("base", baseline=True)
     translated()
     metrics = [Path("metrics") / name for name in ("evaluate.json", "claims.json", "baselines.csv")]
-    evaluate_stage.main(Path("pairs"), Path("judge"), Path("reference"), Path("made"), *metrics)
+    evaluate_stage.main(
+        Path("pairs"), Path("judge"), Path("reference"), Path("ours"), Path("base"), Path("made"), *metrics
+    )
     report_stage.main(Path("pairs"), Path("ours"), Path("metrics"), Path("page.html"))
     figures, made = read_json(metrics[0]), np.load("made/ours.npy")
     a, b = (read_split(Path("pairs") / side, "heldout").images for side in ("a", "b"))
@@ -315,3 +336,80 @@ def test_two_folders_without_partners_go_through_all_stages(tmp_path: Path, monk
     rows = read_table(metrics[2], "made by").set_index("made by")
     assert list(rows.index) == ["the game", "GAN alone", "A itself", "training images of B"]
     assert "no partners" in Path("page.html").read_text()
+
+
+def test_a_step_of_tpgan_is_that_of_plain_pytorch(tmp_path: Path):
+    weights = {"l1": 50, "symmetry": 7, "features": 3, "variation": 2, "adversary": 1.5}
+    changes = {f"games__tpgan__{name}": str(weight) for name, weight in weights.items()} | {"loss__r1": "0"}
+    params = params_of(tmp_path, "tpgan", train__precision="fp32", **changes)
+    judge_network = Judge(image_size=16, channels=1, class_names=["a", "b"]).eval().requires_grad_(False)
+    plain_players = players_of("tpgan", params)
+    players = replace(plain_players, networks={**plain_players.networks, "judge": judge_network})
+    generator, critic = (copy.deepcopy(players.networks[name]) for name in ("generator", "discriminator"))
+    batch, recipe = batch_for("tpgan"), tpgan.recipe(params, torch.device("cpu"))
+    result = tpgan.step(players, [batch], recipe)
+    fake, optimizer = generator(batch.a), torch.optim.Adam(critic.parameters(), 1e-3, (0.5, 0.999))
+    said = critic(torch.cat([batch.a, batch.b], 1)), critic(torch.cat([batch.a, fake.detach()], 1))
+    targets = torch.ones_like(said[0]), torch.zeros_like(said[1])
+    losses = [binary_cross_entropy_with_logits(*both) for both in zip(said, targets, strict=True)]
+    (losses[0] + losses[1]).backward()
+    optimizer.step()
+    judged = critic(torch.cat([batch.a, fake], 1))
+    x = fake.detach().numpy()
+    varied = np.abs(np.diff(x, axis=2)).mean() + np.abs(np.diff(x, axis=3)).mean()
+    expected = 50 * np.abs(x - batch.b.numpy()).mean() + 7 * np.abs(x - x[:, :, :, ::-1]).mean() + 2 * varied
+    expected += 3 * float((judge_network.maps(fake) - judge_network.maps(batch.b)).detach().square().mean())
+    expected += 1.5 * float(binary_cross_entropy_with_logits(judged, torch.ones_like(judged)).detach())
+    assert result.g_loss == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_step_of_ccgan_is_that_of_plain_pytorch(tmp_path: Path):
+    params = params_of(tmp_path, "ccgan", train__precision="fp32", games__ccgan__told="2", games__ccgan__adversary="3")
+    players, batch = players_of("ccgan", params), batch_for("context_encoder")
+    images, labels = torch.rand(4, 1, 16, 16) * 2 - 1, torch.tensor([0, 1, 1, 0])
+    inpainter, critic = (copy.deepcopy(players.networks[name]) for name in ("generator", "discriminator"))
+    optimizers = [torch.optim.Adam(net.parameters(), 1e-3, (0.5, 0.999)) for net in (critic, inpainter)]
+    recipe = ccgan.recipe_at(4, ccgan.recipe(params, torch.device("cpu")), params)
+    assert recipe.r1_weight == 4
+    result = ccgan.step(players, [batch, Labelled(images, labels)], recipe)
+    real, fake = batch.b.clone().requires_grad_(), inpainter(batch.a)
+
+    def logits(x: torch.Tensor) -> torch.Tensor:
+        return critic.to_classes(critic.features(x, None)).exp().sum(1).log()
+
+    said = logits(real), logits(fake.detach())
+    d_loss = -said[0].sigmoid().log().mean() - (1 - said[1].sigmoid()).log().mean()
+    slope = torch.autograd.grad(said[0].sum(), real, create_graph=True)[0]
+    penalty = 4 * 0.5 * slope.flatten(1).norm(dim=1).square().mean()
+    told = cross_entropy(critic.to_classes(critic.features(images, None)), labels)
+    optimizers[0].zero_grad()
+    (3 * (d_loss + penalty) + 2 * told).backward()
+    optimizers[0].step()
+    g_loss = -3 * logits(fake).sigmoid().log().mean()
+    optimizers[1].zero_grad()
+    g_loss.backward()
+    optimizers[1].step()
+    assert result.d_loss == pytest.approx(float(d_loss.detach()), rel=1e-4)
+    assert result.g_loss == pytest.approx(float(g_loss.detach()), rel=1e-4)
+    assert result.class_loss == pytest.approx(2 * float(told.detach()), rel=1e-4)
+    for ours, plain in ((players.networks["generator"], inpainter), (players.networks["discriminator"], critic)):
+        for one, other in zip(ours.parameters(), plain.parameters(), strict=True):
+            assert (one - other).abs().mean() < 2e-5
+
+
+@pytest.mark.slow
+def test_labels_that_ccgan_may_not_see_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    prepared(tmp_path, "ccgan")
+    first = trained("first")
+    path = Path("pairs/b/train_labels.npy")
+    labels = np.load(path)
+    chosen = ccgan.shown({"images": 0, "a": 0, "labels": torch.tensor(labels)}, load_domains_params())["labelled"]
+    hidden = np.setdiff1d(np.arange(len(labels)), chosen.numpy())
+    assert len(chosen) == 50 and len(hidden) > 50
+    monkeypatch.setattr(ccgan, "chosen", lambda *given: chosen)  # else others would be drawn
+    labels[hidden] = (labels[hidden] + 1) % 10
+    np.save(path, labels)
+    second = trained("second")
+    weights = [name for name in first if name.startswith("final") and name.endswith("safetensors")]
+    assert len(weights) == 4 and all(first[name] == second[name] for name in weights)

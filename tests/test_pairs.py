@@ -13,7 +13,7 @@ from PIL import Image
 from ganlib.core.errors import UserError
 from ganlib.core.files import read_json, sha256_of
 from ganlib.core.packed import read_meta, read_split
-from ganlib.datasets.derive import DERIVE, Given, derive
+from ganlib.datasets.derive import DERIVE, DISTANCE, Given, derive, seen_from
 from stages.domains.pairs import main
 from tests.conftest import ROOT, edit_params
 
@@ -101,7 +101,7 @@ def test_every_kind_is_packed_beside_its_partners(folder: Path, kind: str):
         hidden = np.load(folder / "pairs/hidden.npy") if kind == "masked" else None
         expected = derive(b.images, kind, 1, Given(4, hidden, random(0)))
         assert a.labels is not None and b.labels is not None and (a.labels == b.labels).all()
-        assert a.images.shape == expected.shape and (kind == "worn" or (a.images == expected).all())
+        assert a.images.shape == expected.shape and (kind in ("worn", "turned") or (a.images == expected).all())
         assert metas["a"]["counts"][split] == len(a.images) and a.images.shape[2] == metas["a"]["image_size"]
     assert metas["a"]["sha256"] != metas["b"]["sha256"] and (folder / "pairs/hidden.npy").exists() == (kind == "masked")
 
@@ -244,3 +244,21 @@ def test_rendered_digits_are_labelled_as_a_reader_reads_them_and_no_partners(fol
     assert (nearest == a.labels[1::2]).mean() > 0.6
     first = a.images.copy()
     assert pairs(folder, **unpaired) == "" and (read_split(folder / "pairs/a", "train").images == first).all()
+
+
+def test_a_turned_grid_is_where_a_pinhole_camera_sees_it():
+    """Points of the plane, turned by so many radians about the vertical axis and projected, are found there."""
+    side, angle = 65, 0.6
+    for x, y in ((0.0, 0.0), (0.5, 0.3), (-0.5, -0.4), (0.6, -0.5)):
+        image = np.zeros((1, side, side), np.uint8)
+        column, row = (round((each + 1) * side / 2 - 0.5) for each in (x, y))
+        image[0, row - 1 : row + 2, column - 1 : column + 2] = 255
+        middle = np.array([column + 0.5, row + 0.5]) / (side / 2) - 1
+        # The inverse of what the docstring says: x cos / (1 + x sin / distance), and y over the same.
+        depth = 1 + middle[0] * np.sin(angle) / DISTANCE
+        expected = (np.array([middle[0] * np.cos(angle), middle[1]]) / depth + 1) * side / 2 - 0.5
+        seen = seen_from(image, angle)[0].astype(float)
+        found = np.array([(seen * index).sum() / seen.sum() for index in np.indices(seen.shape)[::-1]])
+        assert np.abs(found - expected).max() < 0.35, (x, y, found, expected)
+    grey = np.full((3, 16, 16), 77, np.uint8)
+    assert (seen_from(grey, -0.7) == 77).all()

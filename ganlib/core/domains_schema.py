@@ -35,7 +35,7 @@ class GivenParams(Section):
 
 
 class PairsParams(Section):
-    kind: Literal["edges", "grey", "lowres", "masked", "negative", "worn", "rendered", "folders"]
+    kind: Literal["edges", "grey", "lowres", "masked", "negative", "worn", "turned", "rendered", "folders"]
     """How the domains belong together: one is made of the other, as `ganlib/datasets/derive.py` says, A is digits that
     a font draws, or A is images of another folder, of the same names where they are paired."""
     made: Literal["a", "b"]
@@ -193,6 +193,32 @@ class CoganParams(Section):
     """Whether both domains share all layers of G but the last, and all of D but the first; false: none."""
 
 
+class CcganParams(Section):
+    """What only game `ccgan` reads (Denton 2016)."""
+
+    labels: Annotated[Int, Field(ge=1, le=10**6)]
+    """Training images of each class whose label is known; all others are hidden."""
+    told: Weight
+    """Weight of the labelled images' class loss."""
+    adversary: Weight
+    """Weight of real and filled images in D's loss, and of D in the generator's; 0: labels alone."""
+
+
+class TpganParams(Section):
+    """What only game `tpgan` reads (after Huang 2017)."""
+
+    l1: Weight
+    """Weight of the distance to the truth."""
+    symmetry: Weight
+    """Weight of the distance to the mirror image, 0.3 of `l1` in the paper: for what is symmetric, like faces."""
+    features: Weight
+    """Weight of the squared distance to the truth in what the judge's last convolution finds."""
+    variation: Weight
+    """Weight of the distance between neighbouring pixels, 0.0001 of `l1` in the paper."""
+    adversary: Weight
+    """Weight of D's judgement in the generator's loss, 0.001 of `l1` in the paper."""
+
+
 class DomainsGamesParams(Section):
     pix2pix: Pix2pixParams
     context_encoder: ContextEncoderParams
@@ -201,6 +227,8 @@ class DomainsGamesParams(Section):
     dualgan: DualganParams
     simgan: SimganParams
     cogan: CoganParams
+    ccgan: CcganParams
+    tpgan: TpganParams
 
 
 class TranslateParams(Section):
@@ -221,10 +249,11 @@ DRAWS_PAIRS = ("cogan",)
 class DomainsParams(Shared):
     """The pipeline of two domains: images of B from images of A."""
 
-    game: Literal["pix2pix", "context_encoder", "srgan", "cyclegan", "dualgan", "simgan", "cogan"]
+    game: Literal["pix2pix", "context_encoder", "srgan", "cyclegan", "dualgan", "simgan", "cogan", "ccgan", "tpgan"]
     """Who plays: `pix2pix`, a U-Net against patches (Isola 2017).
 
-    `context_encoder`: a hole is filled (Pathak 2016). `srgan`: more pixels (Ledig 2017). Without partners: `cyclegan`,
+    `context_encoder`: a hole is filled (Pathak 2016). `srgan`: more pixels (Ledig 2017). `ccgan`: few
+    labels and holes (Denton 2016). `tpgan`: seen from the front (after Huang 2017). Without partners: `cyclegan`,
     there and back again (Zhu 2017), `dualgan`, the same with critics (Yi 2017), `simgan`, synthetic images refined
     (Shrivastava 2017), and `cogan`, pairs drawn from latents (Liu & Tuzel 2016).
     """

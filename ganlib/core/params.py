@@ -29,24 +29,27 @@ NO_IMAGES = {"train.cutout": 0, "train.colour": 0, "train.instance_noise": 0}
 UNREAD = {"infogan": ONE_UPDATE, "bigan": ONE_UPDATE, "aae": ONE_UPDATE | NO_IMAGES, "vision_aided": ONE_UPDATE}
 """By game: keys that it does not read, since it has one update a step, or since its D sees no images, and what turns
 them off. `train.translation`, which is on as committed, is left aside."""
+STEERED = "the judge, who knows all labels, would steer game {}, which hides them: set it to warn"
 MAX_REFUSAL, MAX_LINES = 380, 5
 """Characters and lines about mistakes: what follows from the first ones is no help."""
-ONE_SIZE = ("edges", "grey", "negative", "worn", "rendered", "folders")
+ONE_SIZE = ("edges", "grey", "negative", "worn", "turned", "rendered", "folders")
 KINDS = {
-    "pix2pix": ("edges", "grey", "masked", "negative", "worn", "folders"),
+    "pix2pix": ("edges", "grey", "masked", "negative", "worn", "turned", "folders"),
     "context_encoder": ("masked",),
     "srgan": ("lowres",),
     "cyclegan": ONE_SIZE,
     "dualgan": ONE_SIZE,
     "simgan": ONE_SIZE,
     "cogan": ONE_SIZE,
+    "ccgan": ("masked",),
+    "tpgan": ("turned", "folders"),
 }
 """Of pairs, those that each game of two domains can learn from."""
-NEED_PARTNERS = ("pix2pix", "context_encoder", "srgan")
+NEED_PARTNERS = ("pix2pix", "context_encoder", "srgan", "ccgan", "tpgan")
 """Games that learn from partners; the others learn without."""
 TWO_WAYS = ("cyclegan", "dualgan")
 """Games that learn the way back, too."""
-ONE_IS_MADE = ("edges", "grey", "negative", "worn")
+ONE_IS_MADE = ("edges", "grey", "negative", "worn", "turned")
 """Kinds either side of which can be made of the other."""
 
 Schema = TypeVar("Schema", bound=Shared)
@@ -128,10 +131,7 @@ def _check_together(params: Params) -> None:
         if (value := attrgetter(key)(params)) != off:
             raise ValueError(f"{key} = {value}: game {params.game} does not read it: set it to {off}")
     if params.game == "semi" and params.train.on_collapse != "warn":
-        raise ValueError(
-            f"train.on_collapse = {params.train.on_collapse}: the judge, who knows all labels, would steer game semi, "
-            "which hides them: set it to warn"
-        )
+        raise ValueError(f"train.on_collapse = {params.train.on_collapse}: {STEERED.format(params.game)}")
     if params.loss.gradient_penalty and params.model.d_norm == "batch":
         raise ValueError("loss.gradient_penalty looks at images one by one: set model.d_norm to instance or none")
     if params.loss.name not in get_args(LabelledLoss) and (params.loss.real_label_low < 1 or params.loss.label_flip):
@@ -188,6 +188,8 @@ def _check_domains(params: DomainsParams) -> None:
         raise ValueError(
             f"games.{params.game}.pool = {pool}: is under batch_size = {params.batch_size}: raise it, or set it to 0"
         )
+    if params.game == "ccgan" and params.train.on_collapse != "warn":
+        raise ValueError(f"train.on_collapse = {params.train.on_collapse}: {STEERED.format(params.game)}")
     if params.game in DRAWS_PAIRS and given_path(params.translate.path):
         raise ValueError(
             f"translate.path = {params.translate.path}: game {params.game} translates none: set it to {NO_PATH}"

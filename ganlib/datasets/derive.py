@@ -24,6 +24,8 @@ FILL = 128
 """Grey level of what is hidden."""
 WORN_BLUR, WORN_CONTRAST, WORN_NOISE = 1.0, 0.5, 16.0
 """Standard deviation of the blur in pixels; share of the contrast that is left; standard deviation in grey levels."""
+TURN, DISTANCE = (25.0, 50.0), 2.0
+"""Degrees, at least and at most; the camera's distance in half sides of the image."""
 
 Images = NDArray[np.uint8]
 Hidden = NDArray[np.bool_]
@@ -111,6 +113,33 @@ def worn(images: Images, given: Given) -> Images:
     return np.rint(FILL + WORN_CONTRAST * (blurred - FILL) + noise).clip(0, 255).astype(np.uint8)
 
 
+def turned(images: Images, given: Given) -> Images:
+    """Return images seen from the left or the right: turned about their vertical axis, by 25 to 50 degrees."""
+    angles = np.radians(given.random.uniform(*TURN, len(images))) * given.random.choice((-1, 1), len(images))
+    return np.stack([seen_from(image, angle) for image, angle in zip(images, angles, strict=True)])
+
+
+def seen_from(image: NDArray[np.uint8], angle: float) -> NDArray[np.uint8]:
+    """Return an image (C, H, H), turned by so many radians, as a camera sees it; around it is the mean of its border.
+
+    Of the plane's point (x, y), in half sides from the centre, the camera at distance DISTANCE sees, at (u, v),
+    x = u / cos(angle) / w and y = v / w, with w = 1 - u tan(angle) / DISTANCE.
+    """
+    side, half = image.shape[1], image.shape[1] / 2
+    lean, wide = np.tan(angle) / DISTANCE, 1 / np.cos(angle)
+    # In pixels: u = p / half - 1, and Pillow wants (a p + b q + c) / (g p + h q + 1).
+    scale = 1 + lean
+    a, c = wide - lean, half * (1 + lean) - half * wide
+    coefficients = (a / scale, 0, c / scale, -lean / scale, 1 / scale, half * lean / scale, -lean / half / scale, 0)
+    border = (image[:, [0, -1]].mean((1, 2)) + image[:, :, [0, -1]].mean((1, 2))) / 2
+    fill = np.rint(border).astype(int).tolist()
+    size, method = (side, side), Image.Transform.PERSPECTIVE
+    picture = to_picture(image).transform(
+        size, method, coefficients, Image.Resampling.BICUBIC, fillcolor=tuple(fill) if len(fill) > 1 else fill[0]
+    )
+    return np.atleast_3d(np.asarray(picture)).transpose(2, 0, 1)
+
+
 DERIVE: dict[str, Callable[[Images, Given], Images]] = {
     "edges": edges,
     "grey": grey,
@@ -118,4 +147,5 @@ DERIVE: dict[str, Callable[[Images, Given], Images]] = {
     "masked": masked,
     "negative": negative,
     "worn": worn,
+    "turned": turned,
 }

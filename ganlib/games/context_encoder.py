@@ -23,18 +23,22 @@ figures, draw, measure, examine = pix2pix.figures, pix2pix.draw, pix2pix.measure
 
 
 def configs(params: DomainsParams, meta: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    generator = inpainter_config(params, meta)
+    shortest = min(box.stop - box.start for box in box_of(generator["hidden"]))
+    return {"generator": generator, "discriminator": patches_config(params, shortest, meta["b"]["channels"])}
+
+
+def inpainter_config(params: DomainsParams, meta: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what rebuilds a network that fills the hole."""
     b, model = meta["b"], params.model
-    hidden = ["".join("01"[int(hides)] for hides in row) for row in meta["hidden"]]
-    generator = {
+    return {
         "image_size": b["image_size"],
         "channels": b["channels"],
         "width": model.width,
         "depth": model.depth,
         "norm": model.norm,
-        "hidden": hidden,
+        "hidden": ["".join("01"[int(hides)] for hides in row) for row in meta["hidden"]],
     }
-    shortest = min(box.stop - box.start for box in box_of(hidden))
-    return {"generator": generator, "discriminator": patches_config(params, shortest, b["channels"])}
 
 
 def recipe(params: DomainsParams, device: torch.device) -> Recipe:

@@ -45,7 +45,7 @@ TRANSLATED = pix2pix.TRANSLATED
 BASELINE = Ablation("GAN alone", {"cycle": 0.0, "identity": 0.0})
 WATCHED = 500
 """Held-out images that are sent there and back again at an evaluation, at most."""
-limits = pix2pix.limits
+shown, limits = pix2pix.shown, pix2pix.limits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,11 +114,6 @@ def configs_with(params: DomainsParams, meta: Mapping[str, Any], pool: int) -> d
         found[f"{way}discriminator"] = patches_config(params, end["image_size"], end["channels"])
         found[f"{way}pool"] = {"size": pool, "channels": end["channels"], "image_size": end["image_size"]}
     return found
-
-
-def shown(data: dict[str, Any], params: DomainsParams) -> dict[str, Any]:
-    """Return both domains."""
-    return data
 
 
 def recipe(params: DomainsParams, device: torch.device) -> Recipe:

@@ -108,7 +108,7 @@ def patches_config(params: DomainsParams, image_size: int, channels: int) -> dic
 
 def shown(data: dict[str, Any], params: DomainsParams) -> dict[str, Any]:
     """Return both domains."""
-    return data
+    return {name: data[name] for name in ("images", "a")}
 
 
 def recipe(params: DomainsParams, device: torch.device) -> Recipe:
@@ -209,7 +209,7 @@ class Judged(NamedTuple):
     total: torch.Tensor
     """With the penalty."""
     real_logits: torch.Tensor
-    """(N, 1, h, w)"""
+    """(N, 1, h, w), or (N,) of a discriminator of whole images."""
     fake_logits: torch.Tensor
 
 
@@ -227,7 +227,7 @@ def judged(
     d_loss = recipe.loss.discriminator(real_logits, fake_logits, *labels)
     total = d_loss
     if penalised:  # of an image's mean logit, whatever the number of its patches
-        total = d_loss + recipe.r1_weight * r1_penalty(real_logits.mean((1, 2, 3)), real)
+        total = d_loss + recipe.r1_weight * r1_penalty(real_logits.reshape(len(real), -1).mean(1), real)
     return Judged(d_loss, total, real_logits, fake_logits)
 
 

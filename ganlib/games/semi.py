@@ -138,14 +138,14 @@ def discriminator_step(
     players: Players, batch: gan.Batch, labelled: Labelled, fake_images: torch.Tensor, recipe: Recipe
 ) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
     """Update D; return the labelled images' class loss, and what `gan` returns of the others."""
-    loss = told_loss(players.networks["discriminator"], labelled, recipe)
+    loss = told_loss(players.networks["discriminator"], labelled, recipe.bf16)
     return loss, gan.discriminator_step(players, batch, fake_images, recipe, also=recipe.told * loss)
 
 
-def told_loss(discriminator: nn.Module, labelled: Labelled, recipe: Recipe) -> torch.Tensor:
+def told_loss(discriminator: nn.Module, labelled: Labelled, bf16: bool) -> torch.Tensor:
     """Return the class loss of labelled images."""
     classify: Any = discriminator.classify
-    with gan.autocast(labelled.images, recipe.bf16):
+    with gan.autocast(labelled.images, bf16):
         _, class_logits = classify(labelled.images)
     return class_loss(class_logits.float(), labelled.labels)
 
@@ -242,7 +242,7 @@ def labels_alone(subject: Subject, data: Mapping[str, Any], params: Params) -> t
             curve.append({"step": step - 1, **figures(players, subject.heldout, subject.device)})
         for _ in range(constant.d_steps):
             labelled = draw_labelled(data, draws, recipe_at(step, constant, params), params)
-            gan.update(players.optimizers["d"], constant.told * told_loss(classifier, labelled, constant))
+            gan.update(players.optimizers["d"], constant.told * told_loss(classifier, labelled, constant.bf16))
 
     rehearse(players, params, take_step)
     curve.append({"step": params.steps, **figures(players, subject.heldout, subject.device)})

@@ -95,11 +95,15 @@ def load_pairs(pairs: Path, judge: Path, game: Game, params: DomainsParams, devi
     configs, eyes, network = game.configs(params, metas), load_eyes(judge), load_judge(judge)
     check_judge(network, splits["b", "train"].shape[1:], metas["b"]["class_names"])
     extractor = open_eyes(eyes.extractor, judge)
+    data: dict[str, Any] = {"images": held(splits["b", "train"], device), "a": held(splits["a", "train"], device)}
+    labels = {name: read_split(pairs / "b", name).labels for name in SPLITS}
+    if labels["train"] is not None:
+        data["labels"] = torch.tensor(labels["train"])
+        digests.append(sha256_of(labels_path(pairs / "b", "train")))
     return Inputs(
-        data=game.shown(
-            {"images": held(splits["b", "train"], device), "a": held(splits["a", "train"], device)}, params
-        ),
+        data=game.shown(data, params),
         real={name: splits["b", name] for name in SPLITS},
+        heldout_labels=labels["heldout"],
         extractor=extractor,
         eyes=eyes,
         seen={split: load_seen(judge, split) for split in SPLITS},

@@ -6,14 +6,13 @@ from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
-import torch
 import typer
 
 from ganlib.core.console import run
 from ganlib.core.domains_schema import DRAWS_PAIRS, DomainsParams
 from ganlib.core.files import read_json, rounded, write_json, write_table
 from ganlib.core.memory import keep_freed_memory
-from ganlib.core.packed import SPLITS, read_meta, read_split
+from ganlib.core.packed import SPLITS, Split, read_meta, read_split
 from ganlib.core.params import load_domains_params
 from ganlib.core.precision import prepare_arithmetic
 from ganlib.core.seeding import pin_arithmetic, random_generator, resolve_device
@@ -33,6 +32,7 @@ from ganlib.evaluation.table import headline_of
 from ganlib.features.eyes import load_eyes
 from ganlib.features.judge import load_judge
 from ganlib.training.claims import Translated
+from ganlib.training.ends import load_average
 from ganlib.training.game import translating_game_of
 
 NAMES = {"ours": "the game", "identity": "A itself", "mean": "mean image"}
@@ -43,6 +43,8 @@ def main(
     pairs: Annotated[Path, typer.Argument(help="Folder that pairs made.")],
     judge: Annotated[Path, typer.Argument(help="Folder that judge made of domain B.")],
     reference: Annotated[Path, typer.Argument(help="Folder that reference made of domain B.")],
+    training: Annotated[Path, typer.Argument(help="Folder that train made.")],
+    baseline: Annotated[Path, typer.Argument(help="Folder that train --baseline made.")],
     translated: Annotated[Path, typer.Argument(help="Folder that translate made.")],
     metrics: Annotated[Path, typer.Option(help="JSON file for the figures of the game.")],
     claims: Annotated[Path, typer.Option(help="JSON file for what the game promises.")],
@@ -60,7 +62,21 @@ def main(
     check_protocol(extractor.protocol, protocol, reference)
     random = np.random.default_rng(random_generator(params.seed, "evaluate/draws").initial_seed())
     given: dict[str, Any] = {"subsets": params.evaluate.subsets, "random": random}
-    game, found = translating_game_of(params), read_translated(pairs, translated, judge, params, device)
+    game, trainings = translating_game_of(params), {"ours": training, "baseline": baseline}
+
+    def load(who: str, name: str) -> Any:
+        return load_average(trainings[who], name, game)
+
+    found = Translated(
+        made={path.stem: np.load(path) for path in sorted(translated.glob("*.npy"))},
+        a=splits_of(pairs / "a"),
+        b=splits_of(pairs / "b"),
+        judge=load_judge(judge),
+        class_names_a=read_meta(pairs / "a")["class_names"],
+        load=load,
+        derive=deriving(params),
+        device=device,
+    )
     hidden = np.load(pairs / "hidden.npy") if params.pairs.kind == "masked" else None
     made = {name: found.made[name] for name in ("ours", "baseline")}
     drawn = params.game in DRAWS_PAIRS
@@ -90,16 +106,9 @@ def main(
         print(claim.verdict())
 
 
-def read_translated(
-    pairs: Path, translated: Path, judge: Path, params: DomainsParams, device: torch.device
-) -> Translated:
-    """Read both domains, and what translate made."""
-    a, b = ({split: read_split(pairs / side, split) for split in SPLITS} for side in ("a", "b"))
-    made = {path.stem: np.load(path) for path in sorted(translated.glob("*.npy"))}
-    names = read_meta(pairs / "a")["class_names"]
-    return Translated(
-        made=made, a=a, b=b, judge=load_judge(judge), class_names_a=names, derive=deriving(params), device=device
-    )
+def splits_of(side: Path) -> dict[str, Split]:
+    """Return both splits of a domain by name."""
+    return {name: read_split(side, name) for name in SPLITS}
 
 
 def deriving(params: DomainsParams) -> Callable[[Images], Images] | None:

@@ -7,11 +7,13 @@ import torch
 import typer
 
 from ganlib.core.console import run
+from ganlib.core.domains_schema import DRAWS_PAIRS
+from ganlib.core.errors import UserError
 from ganlib.core.files import read_json
 from ganlib.core.packed import read_meta
 from ganlib.core.params import load_domains_params
-from ganlib.core.weights import load_network
 from ganlib.looking.export import write_onnx
+from ganlib.training.ends import load_average
 from ganlib.training.game import translating_game_of
 
 
@@ -21,10 +23,14 @@ def main(
     out: Annotated[Path, typer.Option(help="ONNX file to write.")],
 ) -> None:
     """Export the best weights: images of A, `a`, to images of B, `b`, both in [-1, 1]."""
-    game, best, meta = translating_game_of(load_domains_params()), training / "best", read_meta(pairs / "a")
-    network = load_network(best, "generator_ema", game.BUILDERS["generator"])
+    params = load_domains_params()
+
+    game, meta = translating_game_of(params), read_meta(pairs / "a")
+    if params.game in DRAWS_PAIRS:
+        raise UserError(f"game = {params.game}: it makes images of latents, and has no translator to export")
+    network = load_average(training, "generator", game)
     given = torch.zeros(2, meta["channels"], meta["image_size"], meta["image_size"])
-    write_onnx(network, {"a": given}, "b", read_json(best / "generator_ema.json"), out)
+    write_onnx(network, {"a": given}, "b", read_json(training / "best/generator_ema.json"), out)
 
 
 if __name__ == "__main__":

@@ -15,12 +15,12 @@ from ganlib.core.packed import SPLITS, read_meta, read_split
 from ganlib.core.params import given_path, load_domains_params
 from ganlib.core.precision import prepare_arithmetic
 from ganlib.core.seeding import pin_arithmetic, resolve_device
-from ganlib.core.weights import load_network
 from ganlib.datasets.decode import Preparation
 from ganlib.datasets.derive import DERIVE, Images, derive, given_for
 from ganlib.datasets.plain import read_prepared_images
 from ganlib.looking.pictures import labelled_rows, numbered, write_pngs
 from ganlib.looking.translations import BACK, THERE, WAYS, drawn, rows_of, translated, translations
+from ganlib.training.ends import end_of, load_average
 from ganlib.training.game import translating_game_of
 
 
@@ -40,7 +40,7 @@ def main(
     prepare_arithmetic(params.train.precision, device)
     game, folders = translating_game_of(params), {"baseline": baseline, "ours": training}
     networks = {
-        (who, way): load_network(folder / "best", f"{way}_ema", game.BUILDERS[way])
+        (who, way): load_average(folder, way, game)
         for who, folder in folders.items()
         for way in WAYS
         if way in game.BUILDERS
@@ -62,7 +62,9 @@ def main(
                 folder / "own", own, pairs, params, networks["ours", BACK if params.translate.back else THERE], device
             )
             print(f"Own images translated, in {out / 'own'}")
-    steps = {name: read_json(folder / "training.json")["train_best_step"] for name, folder in folders.items()}
+    steps = {
+        name: read_json(folder / "training.json")[f"train_{end_of(game)}_step"] for name, folder in folders.items()
+    }
     print(f"Made {len(heldout.images)} images, by weights of step {steps['ours']}, and of {steps['baseline']}")
 
 
