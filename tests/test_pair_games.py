@@ -259,11 +259,7 @@ def test_what_is_made_is_measured_shown_and_exported(tmp_path: Path, monkeypatch
     trained("ours")
     trained("base", baseline=True)
     translated()
-    metrics = [Path("metrics") / name for name in ("evaluate.json", "claims.json", "baselines.csv")]
-    evaluate_stage.main(
-        Path("pairs"), Path("judge"), Path("reference"), Path("ours"), Path("base"), Path("made"), *metrics
-    )
-    report_stage.main(Path("pairs"), Path("ours"), Path("metrics"), Path("page.html"))
+    evaluated()
     truth, made = read_split(Path("pairs/b"), "heldout").images, np.load("made/ours.npy")
     figures: Any = read_table(Path("metrics/baselines.csv"), "made by").set_index("made by").loc["the game"]
     assert figures.fid_to_heldout_low <= figures.fid_to_heldout <= figures.fid_to_heldout_high
@@ -325,11 +321,7 @@ def test_two_folders_without_partners_go_through_all_stages(tmp_path: Path, monk
     trained("ours")
     trained("base", baseline=True)
     translated()
-    metrics = [Path("metrics") / name for name in ("evaluate.json", "claims.json", "baselines.csv")]
-    evaluate_stage.main(
-        Path("pairs"), Path("judge"), Path("reference"), Path("ours"), Path("base"), Path("made"), *metrics
-    )
-    report_stage.main(Path("pairs"), Path("ours"), Path("metrics"), Path("page.html"))
+    metrics = evaluated()
     figures, made = read_json(metrics[0]), np.load("made/ours.npy")
     a, b = (read_split(Path("pairs") / side, "heldout").images for side in ("a", "b"))
     assert len(made) == len(a) != len(b) and "psnr" not in figures and figures["cycle_psnr"] > 0
