@@ -22,7 +22,7 @@ from ganlib.functional.augmentation import cut_out, draw_colours, draw_corners, 
 from ganlib.functional.averages import decay_for, update_ema
 from ganlib.functional.losses import LOSSES, Targets, gradient_penalty, r1_penalty
 from ganlib.games import gan
-from ganlib.games.gan import Recipe, clip_weights, draw_targets
+from ganlib.games.gan import Recipe, draw_targets
 from ganlib.networks import dcgan, resnet
 from ganlib.networks.blocks import ACTIVATIONS, first_size
 from ganlib.networks.dcgan import Discriminator, Generator
@@ -40,6 +40,7 @@ from ganlib.training.inputs import Inputs
 from ganlib.training.loop import train
 from ganlib.training.schedule import lr_factor
 from ganlib.training.state import Training, start_training
+from ganlib.training.steps import clip_weights
 from ganlib.training.watch import Watch, build_watch
 from tests.conftest import ROOT
 

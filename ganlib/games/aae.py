@@ -16,7 +16,7 @@ from ganlib.core.schema import Params
 from ganlib.functional.latents import draw_latents
 from ganlib.functional.losses import r1_penalty
 from ganlib.games import gan
-from ganlib.games.gan import autocast, draw_real, draw_targets, send, update
+from ganlib.games.gan import draw_real, draw_targets
 from ganlib.metrics.manifold import nearest_neighbours
 from ganlib.networks.families import Encoder, build_generator, network_configs
 from ganlib.networks.mlp import HIDDEN, dense_layers
@@ -25,6 +25,7 @@ from ganlib.training.baseline import judged_distance, real_gaussian, train_basel
 from ganlib.training.claims import Claim, Findings, Subject
 from ganlib.training.codes import encode, rebuild, some
 from ganlib.training.game import Draws, Players
+from ganlib.training.steps import autocast, judges, send, update
 
 BUILDERS: Mapping[str, Callable[..., nn.Module]] = {
     "generator": build_generator,
@@ -111,9 +112,8 @@ def step(players: Players, batches: Sequence[Batch], recipe: Recipe) -> Result:
     d_loss = recipe.loss.discriminator(real_logits, fake_logits, *batch.targets)
     penalty = recipe.r1_weight * r1_penalty(real_logits, latents) if penalised else 0
     update(players.optimizers["d"], d_loss + penalty)
-    critic.requires_grad_(False)
-    logits = critic(codes)[:, 0]
-    critic.requires_grad_(True)
+    with judges(critic):
+        logits = critic(codes)[:, 0]
     g_loss = recipe.loss.generator(logits)
     reconstruction = (rebuilt.float() - batch.real_images).square().mean()
     likelihood = reconstruction * batch.real_images[0].numel() / (2 * VARIANCE)

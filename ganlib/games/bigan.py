@@ -12,7 +12,7 @@ from torch import nn
 from ganlib.core.schema import Params
 from ganlib.functional.losses import Loss, Targets, r1_penalty
 from ganlib.games import gan
-from ganlib.games.gan import FAKE, JUDGED, REAL, Batch, Recipe, as_seen, autocast, update
+from ganlib.games.gan import FAKE, JUDGED, REAL, Batch, Recipe, as_seen
 from ganlib.metrics.manifold import nearest_neighbours
 from ganlib.networks.families import Encoder, PairDiscriminator, build_generator, network_configs
 from ganlib.networks.mlp import HIDDEN
@@ -20,6 +20,7 @@ from ganlib.training.baseline import sampled
 from ganlib.training.claims import Claim, Findings, Subject
 from ganlib.training.codes import class_kept, encode, flat, neighbours_accuracy, rebuild, some
 from ganlib.training.game import Players
+from ganlib.training.steps import autocast, judges, update
 
 BUILDERS: Mapping[str, Callable[..., nn.Module]] = {
     "generator": build_generator,
@@ -79,12 +80,10 @@ def step(players: Players, batches: Sequence[Batch], recipe: Recipe) -> Result:
     d_loss = recipe.loss.discriminator(real_logits, fake_logits, *batch.targets)
     penalty = recipe.r1_weight * r1_penalty(real_logits, seen_real) if penalised else 0
     update(players.optimizers["d"], d_loss + penalty)
-    discriminator.requires_grad_(False)
     seen_fake = as_seen(fake_images, batch, JUDGED, recipe)
-    with autocast(codes, recipe.bf16):
+    with judges(discriminator), autocast(codes, recipe.bf16):
         logits = discriminator(seen_fake, batch.latents).float()
         swapped = discriminator(seen_real.detach(), codes).float()
-    discriminator.requires_grad_(True)
     g_loss = recipe.loss.generator(logits) + recipe.loss.generator(mirrored(swapped, recipe.loss))
     update(players.optimizers["g"], g_loss)
     return Result(*(x.detach() for x in (d_loss, g_loss, real_logits, fake_logits, logits)))

@@ -19,13 +19,13 @@ from ganlib.core.packed import Split
 from ganlib.core.schema import DCGAN_SIZES
 from ganlib.core.seeding import random_generator
 from ganlib.games import context_encoder, pix2pix
-from ganlib.games.gan import autocast, send, update
 from ganlib.games.pix2pix import judged, mirrored, recipe_of, translated
 from ganlib.games.semi import WATCHED, Labelled, chosen, classes_of, told_loss
 from ganlib.networks.dcgan import Discriminator
 from ganlib.networks.translators import Inpainter
 from ganlib.training.claims import Ablation, Claim, Translated
 from ganlib.training.game import Draws, Players
+from ganlib.training.steps import autocast, judges, send, update
 
 BUILDERS: Mapping[str, Callable[..., nn.Module]] = {"generator": Inpainter, "discriminator": Discriminator}
 TEAMS, DIMS, TRANSLATED = pix2pix.TEAMS, pix2pix.DIMS, pix2pix.TRANSLATED
@@ -108,12 +108,10 @@ def step(players: Players, batches: Sequence[Any], recipe: Recipe) -> Result:
     fake = translated(players, batch, recipe)
     said = judged(discriminator, batch.b, fake.detach(), recipe)
     update(players.optimizers["d"], recipe.adversary * said.total + class_loss)
-    discriminator.requires_grad_(False)  # D is only the judge here
-    with autocast(fake, recipe.bf16):
+    with judges(discriminator), autocast(fake, recipe.bf16):
         logits = discriminator(fake).float()
     g_loss = recipe.adversary * recipe.loss.generator(logits)
     update(players.optimizers["g"], g_loss)
-    discriminator.requires_grad_(True)
     means = said.real_logits.sigmoid().mean(), said.fake_logits.sigmoid().mean()
     return Result(*(tensor.detach() for tensor in (said.loss, g_loss, class_loss, *means)))
 

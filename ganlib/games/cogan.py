@@ -13,20 +13,18 @@ from torch import nn
 
 from ganlib.core.domains_schema import DomainsParams
 from ganlib.core.errors import UserError
-from ganlib.core.precision import precision_of
 from ganlib.core.schema import DCGAN_SIZES
 from ganlib.features.judging import judge_images
 from ganlib.features.training import trained_classifier
 from ganlib.functional.latents import draw_latents
-from ganlib.functional.losses import LOSSES
 from ganlib.games import pix2pix
 from ganlib.games.cyclegan import draw_apart
-from ganlib.games.gan import autocast, send, update
-from ganlib.games.pix2pix import Judging, judged
+from ganlib.games.pix2pix import Judging, judged, judging
 from ganlib.metrics.likeness import mean_psnr
 from ganlib.networks.coupled import DOMAINS, CoupledDiscriminator, CoupledGenerator
 from ganlib.training.claims import Ablation, Claim, Translated
 from ganlib.training.game import Draws, Players
+from ganlib.training.steps import autocast, judges, send, update
 
 BUILDERS: Mapping[str, Callable[..., nn.Module]] = {
     "generator": CoupledGenerator,
@@ -79,8 +77,7 @@ def configs(params: DomainsParams, meta: Mapping[str, Any]) -> dict[str, dict[st
 
 
 def recipe(params: DomainsParams, device: torch.device) -> Judging:
-    bf16 = precision_of(params.train.precision, device) == "bf16"
-    return Judging(loss=LOSSES[params.loss.name], r1_weight=0, bf16=bf16)
+    return Judging(**judging(params, device))
 
 
 def draw(data: Mapping[str, Any], draws: Draws, recipe: Judging, params: DomainsParams) -> list[Batch]:
@@ -101,12 +98,10 @@ def step(players: Players, batches: Sequence[Batch], recipe: Judging) -> Result:
         judged(partial(discriminator.of, domain), reals[domain], fakes[domain].detach(), recipe) for domain in DOMAINS
     ]
     update(players.optimizers["d"], said[0].total + said[1].total)
-    discriminator.requires_grad_(False)  # D is only the judge here
-    with autocast(batch.a, recipe.bf16):
+    with judges(discriminator), autocast(batch.a, recipe.bf16):
         believed = [recipe.loss.generator(discriminator.of(domain, fakes[domain]).float()) for domain in DOMAINS]
     g_loss = believed[0] + believed[1]
     update(players.optimizers["g"], g_loss)
-    discriminator.requires_grad_(True)
     real, fake = ((said[0][side].sigmoid().mean() + said[1][side].sigmoid().mean()) / 2 for side in (2, 3))
     return Result(*(tensor.detach() for tensor in (said[0].loss + said[1].loss, g_loss, real, fake)))
 

@@ -16,11 +16,8 @@ from ganlib.core.domains_schema import DomainsParams
 from ganlib.core.errors import UserError
 from ganlib.core.images import to_unit_range
 from ganlib.core.packed import Split
-from ganlib.core.precision import precision_of
-from ganlib.functional.losses import LOSSES
 from ganlib.games import pix2pix
-from ganlib.games.gan import autocast, clip_weights, send, update
-from ganlib.games.pix2pix import Judging, judged, mirrored, patches_config, translator_config
+from ganlib.games.pix2pix import Judging, judged, judging, mirrored, patches_config, translator_config
 from ganlib.metrics.likeness import mean_psnr
 from ganlib.networks.patches import PatchDiscriminator
 from ganlib.networks.pool import Pool, draw_picks
@@ -28,6 +25,7 @@ from ganlib.networks.sampling import generate
 from ganlib.networks.translators import build_translator
 from ganlib.training.claims import Ablation, Claim, Translated
 from ganlib.training.game import Draws, Players
+from ganlib.training.steps import autocast, clip_weights, judges, send, update
 
 BUILDERS: Mapping[str, Callable[..., nn.Module]] = {
     "generator": build_translator,
@@ -119,9 +117,7 @@ def configs_with(params: DomainsParams, meta: Mapping[str, Any], pool: int) -> d
 def recipe(params: DomainsParams, device: torch.device) -> Recipe:
     section = params.games.cyclegan
     return Recipe(
-        loss=LOSSES[params.loss.name],
-        r1_weight=0,
-        bf16=precision_of(params.train.precision, device) == "bf16",
+        **judging(params, device),
         cycle=section.cycle,
         identity=section.identity,
         clip=0,
@@ -183,16 +179,13 @@ def step(players: Players, batches: Sequence[Batch], recipe: Recipe) -> Result:
         judged(critic, real, fake, recipe) for critic, real, fake in zip(critics, (batch.b, batch.a), seen, strict=True)
     ]
     update(players.optimizers["d"], said[0].total + said[1].total)
-    for critic in critics:
-        if recipe.clip:
+    if recipe.clip:
+        for critic in critics:
             clip_weights(critic, recipe.clip)
-        critic.requires_grad_(False)  # they are only judges here
-    with autocast(batch.a, recipe.bf16):
+    with judges(*critics), autocast(batch.a, recipe.bf16):
         believed = [recipe.loss.generator(critic(fake).float()) for critic, fake in zip(critics, fakes, strict=True)]
     g_loss = believed[0] + believed[1] + recipe.cycle * cycle + recipe.identity * identity
     update(players.optimizers["g"], g_loss)
-    for critic in critics:
-        critic.requires_grad_(True)
     d_loss = said[0].loss + said[1].loss
     real, fake = ((said[0][side].sigmoid().mean() + said[1][side].sigmoid().mean()) / 2 for side in (2, 3))
     return Result(*(tensor.detach() for tensor in (d_loss, g_loss, cycle, identity, real, fake)))

@@ -9,10 +9,9 @@ from typing import Any
 import torch
 
 from ganlib.core.domains_schema import DomainsParams
-from ganlib.core.precision import precision_of
-from ganlib.functional.losses import LOSSES
 from ganlib.games import cyclegan
 from ganlib.games.cyclegan import Recipe, configs_with
+from ganlib.games.pix2pix import judging
 from ganlib.training.claims import Ablation
 
 BUILDERS, TEAMS, AVERAGED = cyclegan.BUILDERS, cyclegan.TEAMS, cyclegan.AVERAGED
@@ -30,15 +29,7 @@ def configs(params: DomainsParams, meta: Mapping[str, Any]) -> dict[str, dict[st
 
 def recipe(params: DomainsParams, device: torch.device) -> Recipe:
     section = params.games.dualgan
-    return Recipe(
-        loss=LOSSES[params.loss.name],
-        r1_weight=0,
-        bf16=precision_of(params.train.precision, device) == "bf16",
-        cycle=section.cycle,
-        identity=0,
-        clip=section.clip,
-        pool=0,
-    )
+    return Recipe(**judging(params, device), cycle=section.cycle, identity=0, clip=section.clip, pool=0)
 
 
 def recipe_at(step: int, recipe: Recipe, params: DomainsParams) -> Recipe:

@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from ganlib.core.distributed import average_gradients
 from ganlib.core.images import to_unit_range
 from ganlib.core.packed import Split
 from ganlib.core.params import check_classes
@@ -33,6 +32,7 @@ from ganlib.metrics.linear import linear_guesses
 from ganlib.networks.families import Discriminator, build_discriminator, build_generator, network_configs
 from ganlib.training.claims import Claim, Findings, Subject
 from ganlib.training.game import Draws, Limits, Players
+from ganlib.training.steps import autocast, clip_weights, judges, send, update
 
 BUILDERS: Mapping[str, Callable[..., nn.Module]] = {"generator": build_generator, "discriminator": build_discriminator}
 TEAMS = {"d": ["discriminator"], "g": ["generator"]}
@@ -328,9 +328,7 @@ def generator_step(
     `also` is a scalar that the update lowers too, for games in which G answers to more than D.
     """
     discriminator = players.networks["discriminator"]
-    # D is only the judge here, so its own gradients, which the next step would discard, are not computed.
-    discriminator.requires_grad_(False)
-    with autocast(fake_images, recipe.bf16):
+    with judges(discriminator), autocast(fake_images, recipe.bf16):
         seen_fake = as_seen(fake_images, batch, JUDGED, recipe)
         logits, fake_class_loss = discriminate(discriminator, seen_fake, batch.fake_classes, recipe)
     g_loss = recipe.loss.generator(logits)
@@ -338,7 +336,6 @@ def generator_step(
     if recipe.auxiliary:
         total = total + recipe.auxiliary * fake_class_loss
     update(players.optimizers["g"], total)
-    discriminator.requires_grad_(True)
     return g_loss, logits
 
 
@@ -404,28 +401,3 @@ def draw_targets(count: int, recipe: Recipe, random: torch.Generator) -> torch.T
         flipped = torch.rand(2, count, generator=random) < flip
         real, fake = real.where(~flipped[0], 0.0), fake.where(~flipped[1], 1.0)
     return torch.stack([real, fake])
-
-
-def send(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """Copy a tensor from the CPU to the device without waiting for it."""
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
-
-
-@torch.no_grad()
-def clip_weights(discriminator: nn.Module, largest: float) -> None:
-    """Clamp every weight to [-largest, largest], WGAN's crude Lipschitz bound (Arjovsky et al. 2017)."""
-    torch._foreach_clamp_min_(list(discriminator.parameters()), -largest)
-    torch._foreach_clamp_max_(list(discriminator.parameters()), largest)
-
-
-def autocast(like: torch.Tensor, enabled: bool) -> torch.autocast:
-    """Return a context in which networks compute in bfloat16 on the device of a tensor."""
-    return torch.autocast(like.device.type, torch.bfloat16, enabled=enabled)
-
-
-def update(optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> None:
-    """Take one optimiser step down the gradient of a scalar loss, averaged over all processes."""
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    average_gradients(parameter for group in optimizer.param_groups for parameter in group["params"])
-    optimizer.step()

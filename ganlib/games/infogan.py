@@ -24,7 +24,7 @@ from ganlib.features.judging import BATCH_SIZE, batches, judge_images
 from ganlib.functional.latents import LENGTH, draw_latents, parts_of, split_latents
 from ganlib.functional.losses import r1_penalty
 from ganlib.games import gan
-from ganlib.games.gan import FAKE, JUDGED, REAL, Batch, as_seen, autocast, draw_batch, draw_real, update
+from ganlib.games.gan import FAKE, JUDGED, REAL, Batch, as_seen, draw_batch, draw_real
 from ganlib.metrics.agreement import counts_of, matched_error, mutual_information
 from ganlib.metrics.bins import bin_of, fit_bins
 from ganlib.networks.families import Generator, build_discriminator, build_generator, network_configs
@@ -34,6 +34,7 @@ from ganlib.training.baseline import sampled, train_baseline
 from ganlib.training.claims import Claim, Findings, Subject
 from ganlib.training.codes import flat, some
 from ganlib.training.game import Draws, Players
+from ganlib.training.steps import autocast, judges, update
 
 HIDDEN = 512
 """Units between D's convolutions and both heads; 1024 in the paper. Without them D lets categories share digits."""
@@ -133,14 +134,11 @@ def step(players: Players, batches: Sequence[Batch], recipe: Recipe) -> Result:
     with autocast(batch.latents, recipe.bf16):
         fake_images = networks["generator"](batch.latents)
     d_step = discriminator_step(players, batch, fake_images.detach(), recipe)
-    networks["discriminator"].requires_grad_(False)
-    networks["reader"].requires_grad_(False)
-    logits, guesses = look(players, as_seen(fake_images, batch, JUDGED, recipe), recipe.bf16)
+    with judges(networks["discriminator"], networks["reader"]):
+        logits, guesses = look(players, as_seen(fake_images, batch, JUDGED, recipe), recipe.bf16)
     code_losses = losses_of(guesses, batch.latents, recipe)
     g_loss = recipe.loss.generator(logits)
     update(players.optimizers["g"], g_loss + recipe.weight * sum(code_losses))
-    networks["discriminator"].requires_grad_(True)
-    networks["reader"].requires_grad_(True)
     d_loss, real_logits, fake_logits = d_step
     return Result(*(x.detach() for x in (d_loss, g_loss, real_logits, fake_logits, logits, *code_losses)))
 

@@ -17,11 +17,11 @@ from ganlib.core.images import to_unit_range
 from ganlib.core.packed import Split
 from ganlib.core.precision import precision_of
 from ganlib.functional.losses import LOSSES, Loss, r1_penalty
-from ganlib.games.gan import autocast, send, update
 from ganlib.networks.patches import PatchDiscriminator
 from ganlib.networks.translators import build_translator
 from ganlib.training.claims import Ablation, Claim, Translated
 from ganlib.training.game import Draws, Limits, Players
+from ganlib.training.steps import autocast, judges, send, update
 
 BUILDERS: Mapping[str, Callable[..., nn.Module]] = {"generator": build_translator, "discriminator": PatchDiscriminator}
 TEAMS = {"d": ["discriminator"], "g": ["generator"]}
@@ -118,13 +118,13 @@ def recipe(params: DomainsParams, device: torch.device) -> Recipe:
 
 def recipe_of(params: DomainsParams, device: torch.device, content: float, adversary: float) -> Recipe:
     """Return the recipe of a game that has these weights."""
-    return Recipe(
-        loss=LOSSES[params.loss.name],
-        content=content,
-        adversary=adversary,
-        r1_weight=0,
-        bf16=precision_of(params.train.precision, device) == "bf16",
-    )
+    return Recipe(**judging(params, device), content=content, adversary=adversary)
+
+
+def judging(params: DomainsParams, device: torch.device) -> dict[str, Any]:
+    """Return the fields of `Judging`, which the recipes of all games of two domains begin with."""
+    bf16 = precision_of(params.train.precision, device) == "bf16"
+    return {"loss": LOSSES[params.loss.name], "r1_weight": 0.0, "bf16": bf16}
 
 
 def recipe_at(step: int, recipe: AnyRecipe, params: DomainsParams) -> AnyRecipe:
@@ -194,12 +194,10 @@ def play(
     discriminator = players.networks["discriminator"]
     said = judged(discriminator, see(real), see(fake.detach()), recipe)
     update(players.optimizers["d"], said.total)
-    discriminator.requires_grad_(False)  # D is only the judge here
-    with autocast(fake, recipe.bf16):
+    with judges(discriminator), autocast(fake, recipe.bf16):
         logits = discriminator(see(fake)).float()
     g_loss = content_loss + recipe.adversary * recipe.loss.generator(logits)
     update(players.optimizers["g"], g_loss)
-    discriminator.requires_grad_(True)
     means = said.real_logits.sigmoid().mean(), said.fake_logits.sigmoid().mean()
     return Result(*(tensor.detach() for tensor in (said.loss, g_loss, content, *means)))
 

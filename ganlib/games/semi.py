@@ -30,6 +30,7 @@ from ganlib.training.claims import Claim, Findings, Subject
 from ganlib.training.game import Draws, Players, build_networks, build_players
 from ganlib.training.images import held
 from ganlib.training.rehearsal import rehearse
+from ganlib.training.steps import autocast, judges, send, update
 
 BUILDERS, TEAMS, DIMS = gan.BUILDERS, gan.TEAMS, gan.DIMS
 AVERAGED = ["generator", "discriminator"]
@@ -112,14 +113,14 @@ def draw_labelled(data: Mapping[str, Any], draws: Draws, recipe: Recipe, params:
     images = flip(images, random) if params.data.flip else images
     images = images.contiguous(memory_format=torch.channels_last)
     batch = gan.draw_batch(images, torch.empty(0), (None, None), recipe, random)
-    return Labelled(gan.as_seen(images, batch, gan.REAL, recipe), gan.send(data["labels"][picked], images.device))
+    return Labelled(gan.as_seen(images, batch, gan.REAL, recipe), send(data["labels"][picked], images.device))
 
 
 def step(players: Players, batches: Sequence[Any], recipe: Recipe) -> Result:
     """Update D on each batch and as many labelled images, then G as in `gan`."""
 
     def make(batch: gan.Batch) -> torch.Tensor:
-        with gan.autocast(batch.latents, recipe.bf16):
+        with autocast(batch.latents, recipe.bf16):
             return players.networks["generator"](batch.latents, None)
 
     plain, told = batches[: -recipe.d_steps], batches[-recipe.d_steps :]
@@ -145,7 +146,7 @@ def discriminator_step(
 def told_loss(discriminator: nn.Module, labelled: Labelled, bf16: bool) -> torch.Tensor:
     """Return the class loss of labelled images."""
     classify: Any = discriminator.classify
-    with gan.autocast(labelled.images, bf16):
+    with autocast(labelled.images, bf16):
         _, class_logits = classify(labelled.images)
     return class_loss(class_logits.float(), labelled.labels)
 
@@ -158,8 +159,7 @@ def matching_step(
     Return its loss, and the fakes' logits.
     """
     discriminator = players.networks["discriminator"]
-    discriminator.requires_grad_(False)
-    with gan.autocast(fake_images, recipe.bf16):
+    with judges(discriminator), autocast(fake_images, recipe.bf16):
         seen_real = gan.as_seen(batch.real_images, batch, gan.REAL, recipe)
         real = discriminator.features(seen_real, None).float().mean(0)
         seen_fake = gan.as_seen(fake_images, batch, gan.JUDGED, recipe)
@@ -168,8 +168,7 @@ def matching_step(
     own = fake.float().mean(0) - real
     gap = averaged(own.detach())  # of all processes: its square is no mean of their squares
     g_loss = ((2 * own - gap) * gap).mean()  # of the value gap^2 and, averaged over processes, of its gradient
-    gan.update(players.optimizers["g"], g_loss)
-    discriminator.requires_grad_(True)
+    update(players.optimizers["g"], g_loss)
     return g_loss, logits
 
 
@@ -242,7 +241,7 @@ def labels_alone(subject: Subject, data: Mapping[str, Any], params: Params) -> t
             curve.append({"step": step - 1, **figures(players, subject.heldout, subject.device)})
         for _ in range(constant.d_steps):
             labelled = draw_labelled(data, draws, recipe_at(step, constant, params), params)
-            gan.update(players.optimizers["d"], constant.told * told_loss(classifier, labelled, constant.bf16))
+            update(players.optimizers["d"], constant.told * told_loss(classifier, labelled, constant.bf16))
 
     rehearse(players, params, take_step)
     curve.append({"step": params.steps, **figures(players, subject.heldout, subject.device)})

@@ -14,19 +14,17 @@ from torch.nn.functional import l1_loss
 from ganlib.core.domains_schema import DomainsParams
 from ganlib.core.errors import UserError
 from ganlib.core.packed import Split
-from ganlib.core.precision import precision_of
 from ganlib.features.judging import judge_images
 from ganlib.features.training import trained_classifier
-from ganlib.functional.losses import LOSSES
 from ganlib.games import cyclegan, pix2pix
 from ganlib.games.cyclegan import Batch, Pooling, draw_with_pools, pooled
-from ganlib.games.gan import autocast, update
-from ganlib.games.pix2pix import judged, patches_config, translator_config
+from ganlib.games.pix2pix import judged, judging, patches_config, translator_config
 from ganlib.networks.patches import PatchDiscriminator
 from ganlib.networks.pool import Pool
 from ganlib.networks.translators import build_translator
 from ganlib.training.claims import Ablation, Claim, Translated
 from ganlib.training.game import Draws, Players
+from ganlib.training.steps import autocast, judges, update
 
 BUILDERS: Mapping[str, Callable[..., nn.Module]] = {
     "generator": build_translator,
@@ -73,8 +71,7 @@ def configs(params: DomainsParams, meta: Mapping[str, Any]) -> dict[str, dict[st
 
 def recipe(params: DomainsParams, device: torch.device) -> Recipe:
     section = params.games.simgan
-    bf16 = precision_of(params.train.precision, device) == "bf16"
-    return Recipe(loss=LOSSES[params.loss.name], r1_weight=0, bf16=bf16, pool=section.pool, l1=section.l1)
+    return Recipe(**judging(params, device), pool=section.pool, l1=section.l1)
 
 
 def draw(data: Mapping[str, Any], draws: Draws, recipe: Recipe, params: DomainsParams) -> list[Batch]:
@@ -92,12 +89,10 @@ def step(players: Players, batches: Sequence[Batch], recipe: Recipe) -> Result:
     (seen,) = pooled([players.networks["pool"]], [refined], batch)
     said = judged(discriminator, batch.b, seen, recipe)
     update(players.optimizers["d"], said.total)
-    discriminator.requires_grad_(False)  # D is only the judge here
-    with autocast(batch.a, recipe.bf16):
+    with judges(discriminator), autocast(batch.a, recipe.bf16):
         logits = discriminator(refined).float()
     g_loss = recipe.loss.generator(logits) + recipe.l1 * change
     update(players.optimizers["g"], g_loss)
-    discriminator.requires_grad_(True)
     means = said.real_logits.sigmoid().mean(), said.fake_logits.sigmoid().mean()
     return Result(*(tensor.detach() for tensor in (said.loss, g_loss, change, *means)))
 

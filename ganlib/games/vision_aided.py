@@ -14,10 +14,11 @@ from torch import nn
 from ganlib.core.schema import Params
 from ganlib.functional.losses import LOSSES
 from ganlib.games import gan
-from ganlib.games.gan import JUDGED, REAL, Batch, as_seen, autocast
+from ganlib.games.gan import JUDGED, REAL, Batch, as_seen
 from ganlib.networks.eye import Eye
 from ganlib.training.claims import Findings, Subject
 from ganlib.training.game import Players
+from ganlib.training.steps import autocast, judges
 
 BUILDERS: Mapping[str, Callable[..., nn.Module]] = {**gan.BUILDERS, "eye": Eye}
 TEAMS = {"d": ["discriminator", "eye"], "g": ["generator"]}
@@ -64,11 +65,9 @@ def step(players: Players, batches: Sequence[Batch], recipe: Recipe) -> Result:
     ones = torch.ones_like(real_logits)
     eye_loss = loss.discriminator(real_logits, fake_logits, ones, torch.zeros_like(ones))
     d_step = gan.discriminator_step(players, batch, fake_images.detach(), recipe, also=eye_loss)
-    eye.requires_grad_(False)
-    with autocast(batch.latents, recipe.bf16):
+    with judges(eye), autocast(batch.latents, recipe.bf16):
         deceived = loss.generator(eye.judge(fake_maps).float())
     g_step = gan.generator_step(players, batch, fake_images, recipe, also=recipe.weight * deceived)
-    eye.requires_grad_(True)
     return Result(gan.Result(*(tensor.detach() for tensor in (*g_step, *d_step))), eye_loss.detach())
 
 
