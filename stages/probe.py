@@ -7,11 +7,10 @@ import typer
 
 from ganlib.core.console import run
 from ganlib.core.files import read_json, read_table, rounded, whole_folder, write_json, write_table
-from ganlib.core.memory import keep_freed_memory
 from ganlib.core.packed import read_meta, read_split
 from ganlib.core.params import load_params
-from ganlib.core.precision import prepare_arithmetic
-from ganlib.core.seeding import pin_arithmetic, random_generator, resolve_device
+from ganlib.core.precision import prepared_device
+from ganlib.core.seeding import random_generator
 from ganlib.core.weights import load_network
 from ganlib.features.judge import load_judge
 from ganlib.looking.pictures import labelled_rows, words
@@ -33,10 +32,7 @@ def main(
     """
     params = load_params()
 
-    pin_arithmetic(params.threads)
-    keep_freed_memory()
-    device, game, meta = resolve_device(params.device), game_of(params), read_meta(prepared)
-    prepare_arithmetic(params.train.precision, device)
+    device, game, meta = prepared_device(params), game_of(params), read_meta(prepared)
     subject = Subject(
         networks={name: load_network(model, name, build).to(device) for name, build in game.BUILDERS.items()},
         configs={name: read_json(model / f"{name}.json") for name in game.BUILDERS},

@@ -14,14 +14,14 @@ import torch
 from PIL import Image
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, l1_loss
 
-from ganlib.core.domains_schema import DomainsParams
+from ganlib.core.domains_schema import OF_LATENTS, DomainsParams
 from ganlib.core.errors import StoppedError, UserError
 from ganlib.core.files import read_json, read_table, sha256_of
 from ganlib.core.packed import read_split
 from ganlib.core.params import changed, load_domains_params
 from ganlib.core.weights import load_network
 from ganlib.features.judge import Judge
-from ganlib.games import ccgan, cogan, context_encoder, cyclegan, dualgan, pix2pix, simgan, srgan, tpgan
+from ganlib.games import ccgan, cogan, context_encoder, cyclegan, dualgan, pix2pix, simgan, srgan, stackgan, tpgan
 from ganlib.games.semi import Labelled
 from ganlib.training import run
 from ganlib.training.checkpoint import checkpoints_in
@@ -45,6 +45,7 @@ GAMES: dict[str, TranslatingGame] = {
     "cogan": cogan,
     "ccgan": ccgan,
     "tpgan": tpgan,
+    "stackgan": stackgan,
 }
 SETTINGS: dict[str, dict[str, str]] = {
     "pix2pix": {},
@@ -55,6 +56,7 @@ SETTINGS: dict[str, dict[str, str]] = {
     "simgan": {"pairs.paired": "false", "pairs.kind": "worn", "pairs.made": "b", "games.simgan.pool": "24"},
     "ccgan": {"pairs.kind": "masked", "games.ccgan.labels": "5"},
     "tpgan": {"pairs.kind": "turned"},
+    "stackgan": {"pairs.kind": "captions", "pairs.channels_b": "3", "model.norm": "batch"},
     "cogan": {"pairs.paired": "false", "pairs.kind": "negative", "model.norm": "batch"},
 }
 TINY = {
@@ -265,8 +267,11 @@ def test_what_is_made_is_measured_shown_and_exported(tmp_path: Path, monkeypatch
     assert figures.fid_to_heldout_low <= figures.fid_to_heldout <= figures.fid_to_heldout_high
     page = Path("page.html").read_text()
     assert all(name in page for name in read_json(Path("metrics/claims.json"))) and "Absent" not in page
-    if game == "cogan":  # whose images come of latents
-        assert made.shape == truth.shape and np.load("made/ours_a.npy").shape == truth.shape
+    if game in OF_LATENTS:
+        other = np.load(f"made/ours_{'a' if game == 'cogan' else 'first'}.npy")
+        assert made.shape == truth.shape == other.shape
+        with pytest.raises(UserError, match=f"game = {game}: it makes images of latents"):
+            export_stage.main(Path("pairs"), Path("ours"), Path("translator.onnx"))
         return
     expected = 10 * np.log10(255**2 / np.square(made.astype(float) - truth).mean((1, 2, 3)))
     assert read_json(Path("metrics/evaluate.json"))["psnr"] == pytest.approx(expected.mean(), rel=1e-5)

@@ -35,9 +35,10 @@ class GivenParams(Section):
 
 
 class PairsParams(Section):
-    kind: Literal["edges", "grey", "lowres", "masked", "negative", "worn", "turned", "rendered", "folders"]
+    kind: Literal["edges", "grey", "lowres", "masked", "negative", "worn", "turned", "rendered", "captions", "folders"]
     """How the domains belong together: one is made of the other, as `ganlib/datasets/derive.py` says, A is digits that
-    a font draws, or A is images of another folder, of the same names where they are paired."""
+    a font draws, A is captions, of templates or of a text file beside each image of a folder, or A is images of another
+    folder, of the same names where they are paired."""
     made: Literal["a", "b"]
     """Which domain is made of the other, whose images are given; `a` unless the kind makes one of the other."""
     paired: Bool
@@ -219,6 +220,21 @@ class TpganParams(Section):
     """Weight of D's judgement in the generator's loss, 0.001 of `l1` in the paper."""
 
 
+class StackganParams(Section):
+    """What only game `stackgan` reads (Zhang 2017)."""
+
+    latent_dim: Annotated[Int, Field(ge=1, le=4096)]
+    """Length of the noise that stage I's images are drawn from, 100 in the paper."""
+    condition_dim: Annotated[Int, Field(ge=1, le=4096)]
+    """Length of what a stage is told of the caption, and of what D reads of it; 128 in the paper."""
+    divergence: Weight
+    """Weight of how far what G is told lies from standard normal noise, 1 in the paper."""
+    mismatched: Bool
+    """Whether D learns that real images beside other captions are wrong."""
+    alone: Annotated[Float, Field(ge=0, le=1)]
+    """Share of the steps, from the first, in which stage I learns; it is then kept, and stage II learns."""
+
+
 class DomainsGamesParams(Section):
     pix2pix: Pix2pixParams
     context_encoder: ContextEncoderParams
@@ -229,6 +245,7 @@ class DomainsGamesParams(Section):
     cogan: CoganParams
     ccgan: CcganParams
     tpgan: TpganParams
+    stackgan: StackganParams
 
 
 class TranslateParams(Section):
@@ -242,18 +259,21 @@ class TranslateParams(Section):
     """Of your own images, how many at most."""
 
 
-DRAWS_PAIRS = ("cogan",)
-"""Games that make images of both domains from latents, and translate nothing."""
+OF_LATENTS = ("cogan", "stackgan")
+"""Games that translate no images: they draw pairs, or images of captions, from latents."""
 
 
 class DomainsParams(Shared):
     """The pipeline of two domains: images of B from images of A."""
 
-    game: Literal["pix2pix", "context_encoder", "srgan", "cyclegan", "dualgan", "simgan", "cogan", "ccgan", "tpgan"]
+    game: Literal[
+        "pix2pix", "context_encoder", "srgan", "cyclegan", "dualgan", "simgan", "cogan", "ccgan", "tpgan", "stackgan"
+    ]
     """Who plays: `pix2pix`, a U-Net against patches (Isola 2017).
 
     `context_encoder`: a hole is filled (Pathak 2016). `srgan`: more pixels (Ledig 2017). `ccgan`: few
-    labels and holes (Denton 2016). `tpgan`: seen from the front (after Huang 2017). Without partners: `cyclegan`,
+    labels and holes (Denton 2016). `tpgan`: seen from the front (after Huang 2017). `stackgan`: captions become images
+    (Zhang 2017). Without partners: `cyclegan`,
     there and back again (Zhu 2017), `dualgan`, the same with critics (Yi 2017), `simgan`, synthetic images refined
     (Shrivastava 2017), and `cogan`, pairs drawn from latents (Liu & Tuzel 2016).
     """
@@ -269,4 +289,4 @@ class DomainsParams(Shared):
     def partners(self) -> bool:
         """Whether what is made of held-out images has partners among those of B, in the same order."""
         held = self.pairs.paired or self.pairs.kind not in ("folders", "rendered")
-        return held and self.game not in DRAWS_PAIRS
+        return held and self.game not in OF_LATENTS

@@ -17,7 +17,7 @@ SPLITS = ("train", "heldout")
 
 class Split(NamedTuple):
     images: NDArray[np.uint8]
-    """(N, C, H, W): a view of (N, H, W, C), as which they lie on disk."""
+    """(N, C, H, W): a view of (N, H, W, C), as which they lie on disk; of a domain of captions word numbers (N, L)."""
     labels: NDArray[np.int64] | None
     """(N,), indices into meta's class_names; None when the images have no labels."""
 
@@ -76,14 +76,21 @@ def images_path(folder: Path, name: str) -> Path:
     return folder / f"{name}_images.npy"
 
 
+def captions_path(folder: Path, name: str) -> Path:
+    return folder / f"{name}_captions.npy"
+
+
 def labels_path(folder: Path, name: str) -> Path:
     return folder / f"{name}_labels.npy"
 
 
 def read_split(folder: Path, name: str) -> Split:
     """Memory-map the `train` or `heldout` split of a prepared folder."""
-    labels = labels_path(folder, name)
-    images = np.load(images_path(folder, name), mmap_mode="r").transpose(0, 3, 1, 2)
+    labels, captions = labels_path(folder, name), captions_path(folder, name)
+    if captions.exists():
+        images = np.load(captions)
+    else:
+        images = np.load(images_path(folder, name), mmap_mode="r").transpose(0, 3, 1, 2)
     return Split(images, np.load(labels, mmap_mode="r") if labels.exists() else None)
 
 

@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.nodes import Node, ScalarNode
 
 from ganlib.core.document import read_document, shortened
-from ganlib.core.domains_schema import DRAWS_PAIRS, DomainsParams, PairsParams
+from ganlib.core.domains_schema import OF_LATENTS, DomainsParams, PairsParams
 from ganlib.core.errors import UserError
 from ganlib.core.schema import DCGAN_SIZES, NO_PATH, LabelledLoss, Params, Shared
 
@@ -43,9 +43,10 @@ KINDS = {
     "cogan": ONE_SIZE,
     "ccgan": ("masked",),
     "tpgan": ("turned", "folders"),
+    "stackgan": ("captions",),
 }
 """Of pairs, those that each game of two domains can learn from."""
-NEED_PARTNERS = ("pix2pix", "context_encoder", "srgan", "ccgan", "tpgan")
+NEED_PARTNERS = ("pix2pix", "context_encoder", "srgan", "ccgan", "tpgan", "stackgan")
 """Games that learn from partners; the others learn without."""
 TWO_WAYS = ("cyclegan", "dualgan")
 """Games that learn the way back, too."""
@@ -190,7 +191,7 @@ def _check_domains(params: DomainsParams) -> None:
         )
     if params.game == "ccgan" and params.train.on_collapse != "warn":
         raise ValueError(f"train.on_collapse = {params.train.on_collapse}: {STEERED.format(params.game)}")
-    if params.game in DRAWS_PAIRS and given_path(params.translate.path):
+    if params.game in OF_LATENTS and given_path(params.translate.path):
         raise ValueError(
             f"translate.path = {params.translate.path}: game {params.game} translates none: set it to {NO_PATH}"
         )
@@ -216,6 +217,8 @@ def _check_channels(pairs: PairsParams) -> None:
     made, given = channels if pairs.made == "a" else reversed(channels)
     if pairs.kind in ONE_IS_MADE and channels[made] > channels[given]:
         raise ValueError(f"{made} = 3: images are made of grey ones: set {given} to 3, or it to 1")
+    if pairs.kind == "captions" and pairs.b.dataset != "folder" and pairs.channels_b == 1:
+        raise ValueError("pairs.channels_b = 1: captions name colours: set it to 3")
     if pairs.kind == "grey" and channels[made] == channels[given]:
         raise ValueError(f"pairs.kind = grey: makes grey images of colour: set {made} to 1, {given} to 3")
     if pairs.kind in ("lowres", "masked") and pairs.channels_a != pairs.channels_b:

@@ -5,6 +5,10 @@ import time
 
 import torch
 
+from ganlib.core.memory import keep_freed_memory
+from ganlib.core.schema import Shared
+from ganlib.core.seeding import pin_arithmetic, resolve_device
+
 
 def precision_of(precision: str, device: torch.device) -> str:
     """Resolve `train.precision`: `auto` is bf16 where the hardware computes in it (AVX512-BF16, Ampere and later)."""
@@ -15,6 +19,15 @@ def has_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.cpu._is_avx512_bf16_supported()
+
+
+def prepared_device(params: Shared) -> torch.device:
+    """Fix the arithmetic that params ask for, as stages do that compute with what train has made; return the device."""
+    pin_arithmetic(params.threads)
+    keep_freed_memory()
+    device = resolve_device(params.device)
+    prepare_arithmetic(params.train.precision, device)
+    return device
 
 
 def prepare_arithmetic(precision: str, device: torch.device, key: str = "train.precision") -> None:

@@ -2,7 +2,7 @@
 
 import posixpath
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -16,11 +16,11 @@ from ganlib.core.packed import SPLITS, image_writer, labels_path, read_split
 from ganlib.core.seeding import random_generator
 from ganlib.datasets.decode import Preparation
 from ganlib.datasets.derive import Images, derive, given_for
-from ganlib.datasets.examples import Example, Rejected, Source
-from ganlib.datasets.pack import Packed, keep
+from ganlib.datasets.examples import Example, Rejected, Source, begins_as_image, named_as_image
+from ganlib.datasets.pack import Kept, Packed, keep
 from ganlib.datasets.parallel import prepare_all
 from ganlib.datasets.rendered import CLASS_NAMES, rendered
-from ganlib.datasets.trees import tree_source
+from ganlib.datasets.trees import head_of, tree_source
 
 NAMED = 5
 """Files without a partner that are named."""
@@ -31,6 +31,8 @@ AT_ONCE = 512
 def by_stem(path: Path, key: str) -> tuple[Source, dict[str, Example]]:
     """Return a folder's source and its images by their names without suffix; raise UserError where two are called so.
 
+    Files that are no images are left aside.
+
     `key` names the folder in errors.
     """
     if not path.is_dir():
@@ -40,6 +42,9 @@ def by_stem(path: Path, key: str) -> tuple[Source, dict[str, Example]]:
         if isinstance(example, Rejected):
             if example.counts:
                 raise UserError(f"{key} = {path}: {example.name}: {example.reason}: replace or delete it")
+            continue
+        assert isinstance(example.content, Path), "path is a folder"
+        if not named_as_image(example.name) and not begins_as_image(head_of(example.content)):
             continue
         stem = posixpath.splitext(example.name)[0]
         if stem in found:
@@ -75,12 +80,17 @@ def pack_partners(
     for split, kept in packed.splits.items():
         chosen = [partners[number] for number in kept.labels]
         hashes[split] = write_images(folder / "a", split, prepared, pixels_of([a for a, _ in chosen], prepared))
-        kept.labels = array("q", [-1 if b.label is None else b.label for _, b in chosen])
-        labels_path(folder / "b", split).unlink()
-        if source.class_names:
-            for side in ("a", "b"):
-                np.save(labels_path(folder / side, split), np.array(kept.labels, np.int64))
+        own_labels(kept, [b for _, b in chosen], folder, split, source.class_names)
     return hashes
+
+
+def own_labels(kept: Kept, chosen: Sequence[Example], folder: Path, split: str, class_names: Sequence[str]) -> None:
+    """Give a split of B that was packed by numbers, `chosen`, its own labels back; A's are the same."""
+    kept.labels = array("q", [-1 if example.label is None else example.label for example in chosen])
+    labels_path(folder / "b", split).unlink()
+    if class_names:
+        for side in ("a", "b"):
+            np.save(labels_path(folder / side, split), np.array(kept.labels, np.int64))
 
 
 def pixels_of(examples: list[Example], prepared: Preparation) -> Iterator[bytes]:

@@ -35,7 +35,7 @@ def tree_source(path: Path, origin: str | None = None) -> Source:
 def _folder_source(root: Path, origin: str) -> Source:
     found = sorted(_walk(root), key=lambda item: item.name if isinstance(item, Rejected) else item)
     files, labels = [item for item in found if isinstance(item, str)], None
-    images = [name for name in files if named_as_image(name) or begins_as_image(_head(root / name))]
+    images = [name for name in files if named_as_image(name) or begins_as_image(head_of(root / name))]
     others = Counter(item.reason for item in found if isinstance(item, Rejected))
     others[NO_IMAGE] = len(files) - len(images)
     for name in files:
@@ -50,7 +50,8 @@ def _folder_source(root: Path, origin: str) -> Source:
     return listing.source(origin, len(found), examples, classes)
 
 
-def _head(path: Path) -> bytes:
+def head_of(path: Path) -> bytes:
+    """Return how a file begins; nothing of one that cannot be read."""
     try:
         with path.open("rb") as file:
             return file.read(HEAD_BYTES)

@@ -1,17 +1,21 @@
 """What a game of two domains makes of images, and how it is laid out beside them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
+from ganlib.core.captions import Numbers
 from ganlib.core.domains_schema import DomainsParams
 from ganlib.core.images import to_unit_range
 from ganlib.core.packed import Split
 from ganlib.core.seeding import random_generator
 from ganlib.functional.latents import draw_latents
+from ganlib.looking.pictures import labelled_rows
+from ganlib.networks.captioned import Draft
 from ganlib.networks.coupled import OfA
 from ganlib.networks.sampling import generate
 from ganlib.training.game import TranslatingGame
@@ -56,10 +60,35 @@ def drawn(networks: Networks, count: int, seed: int, device: torch.device) -> di
     made: dict[str, Images] = {}
     for who in WHO:
         generator = networks[who, THERE]
-        random = random_generator(seed, "translate/latents")
-        latents = draw_latents(count, generator.latent_dim, random, generator.latents)
+        latents = latents_for(generator, count, seed)
         made |= {who: generate(generator, latents, device), f"{who}_a": generate(OfA(generator), latents, device)}
     return made
+
+
+def latents_for(generator: Any, count: int, seed: int) -> torch.Tensor:
+    """Return the latents (count, latent_dim) that held-out images are drawn from."""
+    return draw_latents(count, generator.latent_dim, random_generator(seed, "translate/latents"), generator.latents)
+
+
+def told(networks: Networks, captions: Numbers, seed: int, device: torch.device) -> dict[str, Images]:
+    """Return images of captions (N, L) of both trainings, `ours` and `baseline`, and `_first` of stage I, enlarged."""
+    made: dict[str, Images] = {}
+    words = torch.from_numpy(captions.astype(np.int64))
+    for who in WHO:
+        generator = networks[who, THERE]
+        latents = latents_for(generator, len(captions), seed)
+        made[who] = generate(generator, latents, device, words)
+        made[f"{who}_first"] = generate(Draft(generator), latents, device, words)
+    return made
+
+
+def told_rows(made: Mapping[str, Images], captions: Sequence[str], b: Images) -> Image.Image:
+    """Lay out a row for each of the first captions: both stages, the baseline's stage II and a real image."""
+    columns = made["ours_first"], made["ours"], made["baseline"], b
+    rows = {
+        caption: np.stack([column[number] for column in columns]) for number, caption in enumerate(captions[:SHOWN])
+    }
+    return labelled_rows([rows], headings=("stage I", "stage II", "baseline", "real"))
 
 
 def rows_of(

@@ -21,6 +21,11 @@ TITLES = {
     "class_kept": "share of the same class",
     "cycle_psnr": "PSNR after there and back, dB",
     "fid_to_heldout": "FID to held-out images",
+    "as_asked": "share as asked",
+    "figure_as_asked": "of the colour asked for",
+    "ground_as_asked": "on the ground asked for",
+    "as_asked_shuffled": "share as asked, captions shuffled",
+    "as_asked_chance": "share as asked, by chance",
 }
 
 
@@ -29,6 +34,8 @@ def domains_sections(params: DomainsParams, pairs: Path, training: Path, metrics
     figures = found(metrics / "evaluate.json", read_json, "evaluate")
     last = "their partners" if params.partners else "images of B, no partners"
     rows = f"A, the baseline, {params.game}, and {last}"
+    if params.pairs.kind == "captions":
+        rows = "captions, and of each both stages, the baseline's second stage and a real image"
     return {
         "params": params,
         "rows": rows,

@@ -66,6 +66,8 @@ class Translated:
     """Of domain B."""
     class_names_a: list[str]
     """Of domain A; empty where its images have no labels."""
+    vocabulary: list[str]
+    """Words of the captions that A is; empty where it is images."""
     load: Callable[[str, str], Any]
     """Returns a network's moving average, by who trained it, `ours` or `baseline`, and by its name."""
     derive: Callable[[Images], Images] | None

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from ganlib.core.captions import Numbers
 from ganlib.core.domains_schema import DomainsParams
 from ganlib.core.errors import UserError
 from ganlib.core.files import read_json, sha256_of
@@ -41,6 +42,8 @@ class Inputs:
     """Of each network of the game."""
     given: NDArray[np.uint8] | None = None
     """Held-out images of domain A; None where images come of latents."""
+    captions: Numbers | None = None
+    """(M, L) of held-out captions, for generators that are told them; else None."""
     partners: bool = False
     """Whether they are partners of the real ones, in the same order."""
     frozen: dict[str, nn.Module] = field(default_factory=dict)
@@ -95,7 +98,9 @@ def load_pairs(pairs: Path, judge: Path, game: Game, params: DomainsParams, devi
     configs, eyes, network = game.configs(params, metas), load_eyes(judge), load_judge(judge)
     check_judge(network, splits["b", "train"].shape[1:], metas["b"]["class_names"])
     extractor = open_eyes(eyes.extractor, judge)
-    data: dict[str, Any] = {"images": held(splits["b", "train"], device), "a": held(splits["a", "train"], device)}
+    told = "vocabulary" in metas["a"]
+    a = torch.from_numpy(splits["a", "train"].astype(np.int64)) if told else held(splits["a", "train"], device)
+    data: dict[str, Any] = {"images": held(splits["b", "train"], device), "a": a}
     labels = {name: read_split(pairs / "b", name).labels for name in SPLITS}
     if labels["train"] is not None:
         data["labels"] = torch.tensor(labels["train"])
@@ -109,6 +114,7 @@ def load_pairs(pairs: Path, judge: Path, game: Game, params: DomainsParams, devi
         seen={split: load_seen(judge, split) for split in SPLITS},
         configs=configs,
         given=None if "latent_dim" in configs["generator"] else splits["a", "heldout"],
+        captions=splits["a", "heldout"] if told else None,
         partners=params.partners,
         frozen={"judge": network.requires_grad_(False)},
         digests=[*digests, sha256_of(judge / "judge.safetensors"), extractor.protocol],

@@ -48,7 +48,7 @@ class Watch:
     latents: torch.Tensor
     """(count, latent_dim); for a game of two domains images of A, (count, C, H, W) in [-1, 1]."""
     labels: torch.Tensor | None
-    """(count,), for a conditional generator."""
+    """(count,), for a conditional generator; (count, L), word numbers of captions, for one that is told them."""
     seen: Images
     """(n, C, H, W), at most 1,000 training images."""
     unseen: Images
@@ -149,7 +149,7 @@ def build_watch(inputs: Inputs, params: Shared, device: torch.device) -> Watch:
     reference = build_reference(train, heldout, class_names, neighbours=NEIGHBOURS, bins=BINS, random=random)
     latent_random = random_generator(params.seed, "watch/latents")
     model, given = inputs.configs["generator"], inputs.given
-    count = params.train.evaluate_count if given is None else min(len(given), params.train.evaluate_count)
+    count = min([params.train.evaluate_count, *(len(each) for each in (given, inputs.captions) if each is not None)])
     return Watch(
         extractor=extractor,
         reference=reference,
@@ -160,7 +160,7 @@ def build_watch(inputs: Inputs, params: Shared, device: torch.device) -> Watch:
             if given is None
             else to_unit_range(torch.from_numpy(given[:count].copy()))
         ),
-        labels=draw_classes(count, inputs.class_counts, latent_random) if inputs.class_counts else None,
+        labels=labels_of(inputs, count, latent_random),
         seen=inputs.real["train"][spread[: MEMORY_IMAGES[1]]],
         unseen=inputs.real["heldout"][rows["heldout"][: MEMORY_IMAGES[1]]],
         truth=inputs.real["heldout"][:count] if inputs.partners else None,
@@ -174,3 +174,10 @@ def build_watch(inputs: Inputs, params: Shared, device: torch.device) -> Watch:
             "protocol_train_heldout": len(heldout.features),
         },
     )
+
+
+def labels_of(inputs: Inputs, count: int, random: torch.Generator) -> torch.Tensor | None:
+    """Return what a generator is told of each image, classes or captions; None of one that is told nothing."""
+    if inputs.captions is not None:
+        return torch.from_numpy(inputs.captions[:count].astype(np.int64))
+    return draw_classes(count, inputs.class_counts, random) if inputs.class_counts else None

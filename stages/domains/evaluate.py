@@ -9,13 +9,12 @@ import pandas as pd
 import typer
 
 from ganlib.core.console import run
-from ganlib.core.domains_schema import DRAWS_PAIRS, DomainsParams
+from ganlib.core.domains_schema import OF_LATENTS, DomainsParams
 from ganlib.core.files import read_json, rounded, write_json, write_table
-from ganlib.core.memory import keep_freed_memory
 from ganlib.core.packed import SPLITS, Split, read_meta, read_split
 from ganlib.core.params import load_domains_params
-from ganlib.core.precision import prepare_arithmetic
-from ganlib.core.seeding import pin_arithmetic, random_generator, resolve_device
+from ganlib.core.precision import prepared_device
+from ganlib.core.seeding import random_generator
 from ganlib.datasets.derive import DERIVE, Hidden, Images, derive, given_for, resized
 from ganlib.datasets.plain import in_same_colours
 from ganlib.evaluation.extractors import (
@@ -35,7 +34,13 @@ from ganlib.training.claims import Translated
 from ganlib.training.ends import load_average
 from ganlib.training.game import translating_game_of
 
-NAMES = {"ours": "the game", "identity": "A itself", "mean": "mean image"}
+NAMES = {
+    "ours": "the game",
+    "identity": "A itself",
+    "mean": "mean image",
+    "first": "stage I enlarged",
+    "real": "held-out images of B",
+}
 """What stands in the table for who made images; a baseline that is trained has the name that the game gives it."""
 
 
@@ -53,10 +58,7 @@ def main(
     """Compare translations of held-out images with their partners, pixel by pixel and in features, and hold claims."""
     params = load_domains_params()
 
-    pin_arithmetic(params.threads)
-    keep_freed_memory()
-    device = resolve_device(params.device)
-    prepare_arithmetic(params.train.precision, device)
+    device = prepared_device(params)
     protocol, real = read_json(reference / "protocol.json"), load_reference(reference)
     extractor = load_extractor(protocol["protocol_extractor"], judge, weights_files(params.evaluate))
     check_protocol(extractor.protocol, protocol, reference)
@@ -67,28 +69,32 @@ def main(
     def load(who: str, name: str) -> Any:
         return load_average(trainings[who], name, game)
 
+    meta_a = read_meta(pairs / "a")
     found = Translated(
         made={path.stem: np.load(path) for path in sorted(translated.glob("*.npy"))},
         a=splits_of(pairs / "a"),
         b=splits_of(pairs / "b"),
         judge=load_judge(judge),
-        class_names_a=read_meta(pairs / "a")["class_names"],
+        class_names_a=meta_a["class_names"],
+        vocabulary=meta_a.get("vocabulary", []),
         load=load,
         derive=deriving(params),
         device=device,
     )
     hidden = np.load(pairs / "hidden.npy") if params.pairs.kind == "masked" else None
     made = {name: found.made[name] for name in ("ours", "baseline")}
-    drawn = params.game in DRAWS_PAIRS
+    told, drawn = params.pairs.kind == "captions", params.game in OF_LATENTS
+    if told:
+        made["first"] = found.made["ours_first"]
     made |= {} if drawn else untrained(found, params, hidden)
     real_b = found.b["heldout"].images
     figures = pair_figures(made, real_b, extractor, device, hidden, partners=params.partners, **given)
     labels = found.a["heldout"].labels
-    if labels is not None and found.class_names_a == found.judge.class_names and not drawn:
+    if labels is not None and found.class_names_a == found.judge.class_names and (told or not drawn):
         for name, images in made.items():
             figures[name]["class_kept"] = class_kept(images, labels, found.judge, device)
     for name, row in game.examine(found, params).items():
-        figures[name] |= row
+        figures.setdefault(name, {}).update(row)
     lowest = {"fid_to_heldout": floor(real.train.features, real.heldout.features, random)}
     ours, heldout = describe_images(found.made["ours"], extractor, device), read_json(reference / "heldout.json")
     as_set = evaluate(ours, real, heldout, prefix=extractor.prefix, draws=params.evaluate.draws, **given).metrics

@@ -7,7 +7,7 @@ import torch
 import typer
 
 from ganlib.core.console import run
-from ganlib.core.domains_schema import DRAWS_PAIRS
+from ganlib.core.domains_schema import OF_LATENTS
 from ganlib.core.errors import UserError
 from ganlib.core.files import read_json
 from ganlib.core.packed import read_meta
@@ -26,7 +26,7 @@ def main(
     params = load_domains_params()
 
     game, meta = translating_game_of(params), read_meta(pairs / "a")
-    if params.game in DRAWS_PAIRS:
+    if params.game in OF_LATENTS:
         raise UserError(f"game = {params.game}: it makes images of latents, and has no translator to export")
     network = load_average(training, "generator", game)
     given = torch.zeros(2, meta["channels"], meta["image_size"], meta["image_size"])

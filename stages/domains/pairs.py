@@ -13,6 +13,7 @@ from ganlib.core.errors import UserError
 from ganlib.core.files import whole_folder, write_json
 from ganlib.core.packed import read_split
 from ganlib.core.params import given_path, load_domains_params
+from ganlib.datasets.captions import pack_captioned, pack_texts, texts_beside, write_captions
 from ganlib.datasets.decode import Preparation
 from ganlib.datasets.derive import hidden_of
 from ganlib.datasets.examples import Place, Source
@@ -49,7 +50,8 @@ def main(
                 folder, params, Place(pairs.b.dataset, given_path(pairs.b.path), downloads, Path(scratch))
             )
         for side, meta in metas.items():
-            check_colours(read_split(folder / side, "train").images, f"pairs.channels_{side}")
+            if "channels" in meta:
+                check_colours(read_split(folder / side, "train").images, f"pairs.channels_{side}")
             write_json(folder / side / "meta.json", meta)
         if (hidden := hidden_of(pairs, params.seed)) is not None:
             np.save(folder / "hidden.npy", hidden)
@@ -67,6 +69,8 @@ def packed_pairs(folder: Path, params: DomainsParams, place: Place) -> dict[str,
     prepared_a = prepared_b._replace(image_size=pairs.image_size // smaller, channels=made)
     if pairs.kind == "folders" and not pairs.paired:
         return packed_apart(folder, pairs, place, {"a": prepared_a, "b": prepared_b})
+    if pairs.kind == "captions":
+        return packed_captions(folder, params, place, prepared_b)
     if pairs.kind == "folders":
         (_, a), (source, b) = by_stem(Path(pairs.a), "pairs.a"), by_stem(Path(pairs.b.path), "pairs.b.path")
         check_partners(a, b)
@@ -83,6 +87,27 @@ def packed_pairs(folder: Path, params: DomainsParams, place: Place) -> dict[str,
     metas = [describe(record, source.class_names, place.dataset, prepared_b) for record in (packed_a, packed)]
     both = {"a": meta_of_a(metas[0], prepared_a, hashes), "b": metas[1]}
     return both if pairs.made == "a" else exchange(folder, both)
+
+
+def packed_captions(
+    folder: Path, params: DomainsParams, place: Place, prepared: Preparation
+) -> dict[str, dict[str, Any]]:
+    """Pack images and their captions: of the text files beside those of a folder, else of templates, in colours."""
+    pairs = params.pairs
+    if pairs.b.dataset == "folder":
+        path = Path(pairs.b.path)
+        source, found = by_stem(path, "pairs.b.path")
+        texts = texts_beside(path, list(found), "pairs.b.path")
+        packed = packed_into(folder / "b", numbered(source, found), prepared, pairs)
+        captions = pack_texts(folder, packed, list(found.values()), texts, source.class_names)
+        meta = describe(packed, source.class_names, place.dataset, prepared)
+        return {"a": write_captions(folder / "a", captions, meta), "b": meta}
+    source = open_source(place, pairs.b.classes)
+    grey = prepared._replace(channels=1)
+    meta = describe(packed_into(folder / "b", source, grey, pairs), source.class_names, place.dataset, grey)
+    if not source.class_names:
+        raise UserError(f"pairs.b.dataset = {place.dataset}: it has no classes that captions could name")
+    return pack_captioned(folder, meta, params.seed, prepared)
 
 
 def packed_apart(
