@@ -20,7 +20,7 @@ from ganlib.core.params import load_domains_params
 from ganlib.games import stackgan
 from ganlib.metrics.colours import colours_of
 from ganlib.networks.captioned import Draft, Reader, Told
-from ganlib.training.game import Players, build_networks, build_players
+from ganlib.training.game import Draws, Players, build_networks, build_players
 from stages.domains import translate
 from tests.conftest import run
 from tests.test_pair_games import params_of, prepared, trained, write_params
@@ -97,7 +97,7 @@ def test_colours_of_a_square_are_found_under_noise_and_a_grey_image_has_none_of_
     expected = [tuple(random.permutation(names)[:2].tolist()) for _ in images]
     for image, (figure, ground) in zip(images, expected, strict=True):
         image += np.array(COLOURS[ground])[:, None, None]
-        image[:, 6:11, 6:11] = np.array(COLOURS[figure])[:, None, None]
+        image[:, 3:15, 3:15] = np.array(COLOURS[figure])[:, None, None]
     noisy = (images + random.normal(0, 20, images.shape)).clip(0, 255).astype(np.uint8)
     assert colours_of(noisy, COLOURS) == expected
     assert all(found.figure == found.ground for found in colours_of(np.full((1, 3, 16, 16), 90, np.uint8), COLOURS))
@@ -238,6 +238,17 @@ def test_a_step_is_that_of_plain_pytorch(tmp_path: Path, second: bool, mismatche
     assert kept and all(torch.equal(before["generator"][key], state[key]) for key in kept)
     (other,) = others
     assert all(torch.equal(value, players.networks[other].state_dict()[key]) for key, value in before[other].items())
+
+
+def test_other_captions_are_those_of_other_images(tmp_path: Path):
+    params = params_of(tmp_path, "stackgan", batch_size="8")
+    images = torch.arange(40, dtype=torch.uint8)[:, None, None, None].expand(40, 3, 16, 16)
+    data, draws = {"images": images, "a": torch.arange(40)[:, None].expand(40, 6)}, Draws(1)
+    for _ in range(5):
+        (batch,) = stackgan.draw(data, draws, stackgan.recipe(params, CPU), params)
+        assert ((batch.b[:, 0, 0, 0] + 1) * 127.5).round().tolist() == batch.captions[:, 0].tolist()
+        assert (batch.captions != batch.others).all()
+        assert sorted(batch.captions[:, 0].tolist()) == sorted(batch.others[:, 0].tolist())
 
 
 def test_stage_two_begins_with_stage_one_enlarged_and_word_order_counts(tmp_path: Path):
