@@ -287,7 +287,7 @@ def test_a_sentence_becomes_pictures_and_unknown_words_are_named(tmp_path: Path,
         "--picture",
         "drawn.png",
     )
-    sentences = "a red seven on a blue ground", "Three in black on white"
+    sentences = "a red seven on a blue ground", "Three in yellow on white"
     done = run([*given, *(word for sentence in sentences for word in ("--caption", sentence))], tmp_path, check=False)
     assert done.returncode == 0 and "Drew 10 images of each of 2 captions" in done.stdout
     pictures = sorted(Path("drawn").iterdir())

@@ -12,10 +12,8 @@ from numpy.typing import NDArray
 from ganlib.core.errors import UserError
 
 COLOURS: Mapping[str, tuple[int, int, int]] = {
-    "black": (0, 0, 0),
     "white": (255, 255, 255),
     "red": (220, 30, 30),
-    "green": (20, 150, 60),
     "blue": (30, 60, 220),
     "yellow": (250, 220, 40),
 }

@@ -5,18 +5,16 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ganlib.core.schema import (
-    Beta,
     Bool,
     ClassName,
     EvaluateParams,
     Float,
-    ImageCount,
     Int,
     NamedSet,
     PathText,
     Section,
     Shared,
-    StepCount,
+    SharedTrainParams,
     Weight,
 )
 
@@ -91,35 +89,6 @@ class DomainsLossParams(Section):
     """Weight of the R1 gradient penalty on D (Mescheder 2018); 0 turns it off."""
     r1_every: Annotated[Int, Field(ge=1, le=10_000)]
     """Steps from one R1 penalty to the next, its weight multiplied by as many."""
-
-
-class DomainsTrainParams(Section):
-    """Those of the root pipeline's `train` that the games of two domains read."""
-
-    precision: Literal["auto", "fp32", "bf16"]
-    """Arithmetic of the networks; `auto` takes bf16 where the processor computes in it, else fp32 (TF32 on a GPU)."""
-    lr_decay_start: Annotated[Float, Field(ge=0, le=1)]
-    """Share of the steps after which both learning rates fall linearly to 0; 1 keeps them constant."""
-    betas: tuple[Beta, Beta]
-    """Adam's decay rates of both networks: 0.5 and 0.999 in Isola 2017."""
-    d_lr_ratio: Annotated[Float, Field(gt=0, le=1000)]
-    """D's learning rate over G's."""
-    ema_halflife: Annotated[Int, Field(ge=0, le=10**9)]
-    """Half-life of the generator's moving average, in images seen; 0 takes the last weights themselves."""
-    log_every: StepCount
-    """Steps between two rows of the history."""
-    checkpoint_every: StepCount
-    """Steps between two checkpoints, from which a killed run goes on."""
-    evaluate_every: StepCount
-    """Steps between two evaluations of the moving average, from which the best weights are chosen."""
-    evaluate_count: ImageCount
-    """Held-out images translated for each of them, at most."""
-    extend: Literal["always", "exact"]
-    """When more steps go on from a finished training: always, or where that gives the bytes of one long run."""
-    on_collapse: Literal["warn", "stop", "restore_best"]
-    """At a collapse: go on, `stop`, or go back to the best weights with half the learning rate, up to three times."""
-    distributed: Annotated[Int, Field(ge=1, le=4096)]
-    """Processes that train together, each on its part of every batch; their number rounds differently."""
 
 
 class Pix2pixParams(Section):
@@ -281,7 +250,7 @@ class DomainsParams(Shared):
     model: DomainsModelParams
     loss: DomainsLossParams
     games: DomainsGamesParams
-    train: DomainsTrainParams
+    train: SharedTrainParams
     translate: TranslateParams
     evaluate: EvaluateParams
 

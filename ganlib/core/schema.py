@@ -215,19 +215,40 @@ class LossParams(Section):
     """Weight of the class loss in D's and G's, for `model.conditional: auxiliary` (Odena 2017); in D's, for `semi`."""
 
 
-class TrainParams(Section):
+class SharedTrainParams(Section):
+    """What every pipeline's training reads."""
+
     precision: Literal["auto", "fp32", "bf16"]
     """Arithmetic of the networks; `auto` takes bf16 where the processor computes in it, else fp32 (TF32 on a GPU)."""
     lr_decay_start: Annotated[Float, Field(ge=0, le=1)]
     """Share of the steps after which both learning rates fall linearly to 0; 1 keeps them constant."""
     betas: tuple[Beta, Beta]
     """Adam's decay rates of both networks: 0.5 and 0.999 in Radford 2015, 0 and 0.9 in WGAN-GP and SNGAN."""
+    d_lr_ratio: Annotated[Float, Field(gt=0, le=1000)]
+    """D's learning rate over G's (two time-scales, Heusel 2017)."""
+    ema_halflife: Annotated[Int, Field(ge=0, le=10**9)]
+    """Half-life of the generator's moving average, in images seen; 0 takes the last weights themselves."""
+    log_every: StepCount
+    """Steps between two rows of the history."""
+    checkpoint_every: StepCount
+    """Steps between two checkpoints, from which a killed run goes on."""
+    evaluate_every: StepCount
+    """Steps between two evaluations of the moving average by the judge, from which the best weights are chosen."""
+    evaluate_count: ImageCount
+    """Images made for each of them; with fewer than 100 a class, their diversity is noise."""
+    extend: Literal["always", "exact"]
+    """When more steps go on from a finished training: always, or where that gives the bytes of one long run."""
+    on_collapse: Literal["warn", "stop", "restore_best"]
+    """At a collapse: go on, `stop`, or go back to the best weights with half the learning rate, up to three times."""
+    distributed: Annotated[Int, Field(ge=1, le=4096)]
+    """Processes that train together, each on its part of every batch; their number rounds differently."""
+
+
+class TrainParams(SharedTrainParams):
     d_steps: Annotated[Int, Field(ge=1, le=100)]
     """Updates of D in a training step, each on a batch of its own."""
     g_steps: Annotated[Int, Field(ge=1, le=100)]
     """Updates of G in a training step, after D's, each with latents of its own."""
-    d_lr_ratio: Annotated[Float, Field(gt=0, le=1000)]
-    """D's learning rate over G's (two time-scales, Heusel 2017)."""
     instance_noise: Annotated[Float, Field(ge=0, le=100)]
     """Standard deviation of noise on what D sees, falling to 0 in a straight line over the run (Sonderby 2017)."""
     translation: Annotated[Float, Field(ge=0, le=0.5)]
@@ -236,24 +257,8 @@ class TrainParams(Section):
     """DiffAugment: D sees images with a square of this share of their size blanked (paper: 0.5); 0 turns it off."""
     colour: Annotated[Float, Field(ge=0, le=1)]
     """DiffAugment: D sees other brightness, saturation and contrast, 1 as strong as in the paper; 0 turns it off."""
-    ema_halflife: Annotated[Int, Field(ge=0, le=10**9)]
-    """Half-life of the generator's moving average, in images seen; 0 publishes the last weights themselves."""
-    log_every: StepCount
-    """Steps between two rows of the history."""
-    checkpoint_every: StepCount
-    """Steps between two checkpoints, from which a killed run goes on."""
-    evaluate_every: StepCount
-    """Steps between two evaluations of the moving average by the judge, from which the best weights are chosen."""
-    evaluate_count: ImageCount
-    """Images generated for each of them; with fewer than 100 a class, their diversity is noise."""
-    extend: Literal["always", "exact"]
-    """When more steps go on from a finished training: always, or where that gives the bytes of one long run."""
     start: PathText
     """Folder of a published model whose weights training starts from."""
-    on_collapse: Literal["warn", "stop", "restore_best"]
-    """At a collapse: go on, `stop`, or go back to the best weights with half the learning rate, up to three times."""
-    distributed: Annotated[Int, Field(ge=1, le=4096)]
-    """Processes that train together, each on its part of every batch; their number rounds differently."""
 
 
 class PublishParams(Section):

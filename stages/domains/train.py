@@ -8,12 +8,13 @@ import typer
 
 from ganlib.core.console import run
 from ganlib.core.distributed import check_alike
-from ganlib.core.domains_schema import DomainsParams, DomainsTrainParams
+from ganlib.core.domains_schema import DomainsParams
 from ganlib.core.files import sha256_of
 from ganlib.core.launch import joined, launch, must_launch
 from ganlib.core.memory import keep_freed_memory
 from ganlib.core.params import changed, load_domains_params
 from ganlib.core.precision import prepare_arithmetic
+from ganlib.core.schema import SharedTrainParams
 from ganlib.core.seeding import pin_arithmetic, resolve_device
 from ganlib.report.live import Reporter
 from ganlib.training.checkpoint import checkpoint_key
@@ -24,7 +25,7 @@ from ganlib.training.run import run_training
 DEPENDS_ON: Any = {
     **dict.fromkeys(("seed", "lr", "batch_size", "threads", "device", "game", "model", "loss"), True),
     "pairs": {"flip"},
-    "train": set(DomainsTrainParams.model_fields) - {"checkpoint_every", "extend"},
+    "train": set(SharedTrainParams.model_fields) - {"checkpoint_every", "extend"},
 }
 """The parameters that a checkpoint is bound to, with the game's own: those that dvc.yaml names, but for the number of
 steps, so that more can go on."""
