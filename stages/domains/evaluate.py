@@ -1,11 +1,12 @@
 """Measure translations, beside their baselines."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
+import torch
 import typer
 
 from ganlib.core.console import run
@@ -28,7 +29,7 @@ from ganlib.evaluation.pairs import class_kept, floor, pair_figures
 from ganlib.evaluation.stored import load_reference
 from ganlib.evaluation.summary import evaluate
 from ganlib.evaluation.table import headline_of
-from ganlib.features.eyes import load_eyes
+from ganlib.features.eyes import Extractor, load_eyes
 from ganlib.features.judge import load_judge
 from ganlib.training.claims import Translated
 from ganlib.training.ends import load_average
@@ -64,37 +65,10 @@ def main(
     check_protocol(extractor.protocol, protocol, reference)
     random = np.random.default_rng(random_generator(params.seed, "evaluate/draws").initial_seed())
     given: dict[str, Any] = {"subsets": params.evaluate.subsets, "random": random}
-    game, trainings = translating_game_of(params), {"ours": training, "baseline": baseline}
-
-    def load(who: str, name: str) -> Any:
-        return load_average(trainings[who], name, game)
-
-    meta_a = read_meta(pairs / "a")
-    found = Translated(
-        made={path.stem: np.load(path) for path in sorted(translated.glob("*.npy"))},
-        a=splits_of(pairs / "a"),
-        b=splits_of(pairs / "b"),
-        judge=load_judge(judge),
-        class_names_a=meta_a["class_names"],
-        vocabulary=meta_a.get("vocabulary", []),
-        load=load,
-        derive=deriving(params),
-        device=device,
-    )
+    game = translating_game_of(params)
+    found = what_was_made(pairs, judge, {"ours": training, "baseline": baseline}, translated, params, device)
     hidden = np.load(pairs / "hidden.npy") if params.pairs.kind == "masked" else None
-    made = {name: found.made[name] for name in ("ours", "baseline")}
-    told, drawn = params.pairs.kind == "captions", params.game in OF_LATENTS
-    if told:
-        made["first"] = found.made["ours_first"]
-    made |= {} if drawn else untrained(found, params, hidden)
-    real_b = found.b["heldout"].images
-    figures = pair_figures(made, real_b, extractor, device, hidden, partners=params.partners, **given)
-    labels = found.a["heldout"].labels
-    if labels is not None and found.class_names_a == found.judge.class_names and (told or not drawn):
-        for name, images in made.items():
-            figures[name]["class_kept"] = class_kept(images, labels, found.judge, device)
-    for name, row in game.examine(found, params).items():
-        figures.setdefault(name, {}).update(row)
+    figures = figures_of(found, hidden, params, extractor, **given)
     lowest = {"fid_to_heldout": floor(real.train.features, real.heldout.features, random)}
     ours, heldout = describe_images(found.made["ours"], extractor, device), read_json(reference / "heldout.json")
     as_set = evaluate(ours, real, heldout, prefix=extractor.prefix, draws=params.evaluate.draws, **given).metrics
@@ -112,6 +86,45 @@ def main(
         print(claim.verdict())
 
 
+def what_was_made(
+    pairs: Path,
+    judge: Path,
+    trainings: Mapping[str, Path],
+    translated: Path,
+    params: DomainsParams,
+    device: torch.device,
+) -> Translated:
+    """Return all that the figures are of, from the folders of the stages before."""
+    game, meta_a = translating_game_of(params), read_meta(pairs / "a")
+    return Translated(
+        made={path.stem: np.load(path) for path in sorted(translated.glob("*.npy"))},
+        a=splits_of(pairs / "a"),
+        b=splits_of(pairs / "b"),
+        judge=load_judge(judge),
+        class_names_a=meta_a["class_names"],
+        vocabulary=meta_a.get("vocabulary", []),
+        load=lambda who, name: load_average(trainings[who], name, game),
+        derive=deriving(params),
+        device=device,
+    )
+
+
+def figures_of(
+    found: Translated, hidden: Hidden | None, params: DomainsParams, extractor: Extractor, **given: Any
+) -> dict[str, dict[str, float]]:
+    """Return figures by who made images: those of all games, then the game's own."""
+    made = {name: found.made[name] for name in ("ours", "baseline")} | untrained(found, params, hidden)
+    real_b, labels = found.b["heldout"].images, found.a["heldout"].labels
+    figures = pair_figures(made, real_b, extractor, found.device, hidden, partners=params.partners, **given)
+    asked = params.game not in OF_LATENTS or params.pairs.kind == "captions"
+    if asked and labels is not None and found.class_names_a == found.judge.class_names:
+        for name, images in made.items():
+            figures[name]["class_kept"] = class_kept(images, labels, found.judge, found.device)
+    for name, row in translating_game_of(params).examine(found, params).items():
+        figures.setdefault(name, {}).update(row)
+    return figures
+
+
 def splits_of(side: Path) -> dict[str, Split]:
     """Return both splits of a domain by name."""
     return {name: read_split(side, name) for name in SPLITS}
@@ -127,7 +140,12 @@ def deriving(params: DomainsParams) -> Callable[[Images], Images] | None:
 
 
 def untrained(found: Translated, params: DomainsParams, hidden: Hidden | None) -> dict[str, Images]:
-    """Return what needs no training: A itself or enlarged and, where there is a hole, the mean training image in it."""
+    """Return what the game's images are held against besides the baseline, where there is anything.
+
+    A itself or enlarged, stage I's enlarged and, where there is a hole, the mean training image in it.
+    """
+    if params.game in OF_LATENTS:
+        return {"first": found.made["ours_first"]} if params.pairs.kind == "captions" else {}
     a, train = found.a["heldout"].images, found.b["train"].images
     if params.pairs.kind == "lowres":
         return {"bicubic": resized(a, params.pairs.image_size)}
