@@ -161,7 +161,7 @@ def test_srgan_brings_d_in_after_the_share_of_steps_that_is_srresnet_s(tmp_path:
     params = params_of(tmp_path, "srgan", steps="10")
     recipe = srgan.recipe(params, torch.device("cpu"))
     adversaries = [srgan.recipe_at(step, recipe, params).adversary for step in range(1, 11)]
-    assert adversaries == [0] * 4 + [0.003] * 6
+    assert adversaries == [0] * 4 + [0.001] * 6
 
 
 def test_a_context_encoder_keeps_what_is_known(tmp_path: Path):

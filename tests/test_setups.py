@@ -3,13 +3,17 @@
 import re
 import shlex
 from pathlib import Path
+from typing import get_args
 
+import numpy as np
 import pytest
 import torch
 
-from ganlib.core.params import DCGAN_SIZES, load_params
-from ganlib.core.schema import Params
+from ganlib.core.domains_schema import DomainsGamesParams
+from ganlib.core.params import DCGAN_SIZES, load_domains_params, load_params
+from ganlib.core.schema import CriticLoss, GamesParams, LabelledLoss, Params
 from ganlib.networks.families import build_discriminator, build_generator, discriminator_config, generator_config
+from ganlib.training.game import build_networks, translating_game_of
 from tests.conftest import ROOT, edit_params
 
 NAMES = ("README.md", *(f"docs/{name}.md" for name in ("setups", "games", "data", "training", "model")))
@@ -101,3 +105,49 @@ def test_the_readme_is_short_and_every_link_between_pages_leads_somewhere():
 def test_sizes_on_the_page_are_reached(tmp_path: Path):
     sizes = {applied(changes, tmp_path).data.image_size for changes in commands(PAGES["docs/setups.md"])}
     assert sizes <= set(DCGAN_SIZES)
+
+
+def rows_of_the_table() -> list[dict[str, str]]:
+    """Return the changes of every row of README's table that has any: those of its first words in code."""
+    rows = [line.split("|")[2] for line in PAGES["README.md"].splitlines() if line.startswith("| ")]
+    spans = [found[1] for row in rows if (found := re.search(r"`(-S [^`]*)`", row))]
+    return [dict(word.split("=", 1) for word in shlex.split(span)[1::2]) for span in spans]
+
+
+def of_domains(page: str) -> list[dict[str, str]]:
+    """Return the changes of every experiment of the second pipeline on a page."""
+    text = page.replace("\\\n", " ").replace("cd domains && dvc exp run", "dvc exp run")
+    return commands(text)
+
+
+ROWS = rows_of_the_table()
+DOMAINS = of_domains((ROOT / "docs/domains.md").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("changes", [*ROWS, *DOMAINS], ids=lambda changes: " ".join(map("=".join, changes.items())))
+def test_every_row_and_every_command_of_two_domains_is_valid(changes: dict[str, str], tmp_path: Path):
+    game = changes.get("game", "pix2pix" if changes in DOMAINS else "gan")
+    if game not in DomainsGamesParams.model_fields:
+        applied(changes, tmp_path)
+        return
+    path = tmp_path / "params.yaml"
+    path.write_text(edit_params((ROOT / "domains/params.yaml").read_text(encoding="utf-8"), changes))
+    params = load_domains_params(path)
+    channels = {"a": params.pairs.channels_a, "b": params.pairs.channels_b}
+    size, smaller = params.pairs.image_size, params.pairs.factor if params.pairs.kind == "lowres" else 1
+    hidden = np.zeros((size, size), bool)
+    hidden[8:-8, 8:-8] = True
+    classes = {"class_names": ["x", "y"], "counts_per_class": {"train": {"x": 90, "y": 90}}}
+    meta = {side: {"image_size": size, "channels": channels[side], **classes} for side in "ab"}
+    meta["a"] |= {"image_size": size // smaller, "vocabulary": ["red"], "length": 3}
+    module = translating_game_of(params)
+    assert (
+        build_networks(module, module.configs(params, {**meta, "hidden": hidden}), 1).keys() == module.BUILDERS.keys()
+    )
+
+
+def test_the_table_has_every_game_and_every_loss():
+    games = {changes["game"] for changes in ROWS if "game" in changes} | {"gan", "pix2pix"}
+    assert games == {*GamesParams.model_fields, *DomainsGamesParams.model_fields}
+    losses = (*get_args(LabelledLoss), *get_args(CriticLoss))
+    assert [loss for loss in losses if f"`{loss}`" not in PAGES["README.md"]] == []
