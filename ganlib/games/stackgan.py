@@ -28,7 +28,7 @@ from ganlib.metrics.colours import colours_of
 from ganlib.networks.captioned import CaptionDiscriminator, StackedGenerator, first_stage_size
 from ganlib.training.claims import Ablation, Claim, Images, Translated
 from ganlib.training.game import Draws, Players
-from ganlib.training.steps import autocast, judges, send, update
+from ganlib.training.steps import autocast, evaluating, judges, send, update
 
 BUILDERS: Mapping[str, Callable[..., nn.Module]] = {
     "generator": StackedGenerator,
@@ -126,7 +126,16 @@ def draw(data: Mapping[str, Any], draws: Draws, recipe: Recipe, params: DomainsP
     captions = send(data["a"][picked], images.device)
     length = section.latent_dim + 2 * section.condition_dim
     latents = draw_latents(len(images), length, draws.stream("latents"), LATENTS)
-    return [Batch(images, captions, captions.roll(1, 0), send(latents, images.device))]
+    others = captions[send(unlike(data["a"][picked]), images.device)]
+    return [Batch(images, captions, others, send(latents, images.device))]
+
+
+def unlike(captions: torch.Tensor) -> torch.Tensor:
+    """Return of each of (N, L) captions the number of the next one that is another, (N,); its own where none is."""
+    differ = (captions[:, None] != captions[None]).any(2)  # (N, N)
+    count = len(captions)
+    order = (torch.arange(count) - torch.arange(count)[:, None]) % count  # how many further on each is
+    return order.where(differ, 2 * count).argmin(1).where(differ.any(1), torch.arange(count))
 
 
 def step(players: Players, batches: Sequence[Batch], recipe: Recipe) -> Result:
@@ -136,7 +145,7 @@ def step(players: Players, batches: Sequence[Batch], recipe: Recipe) -> Result:
     discriminator = players.networks["discriminator" if recipe.second else "small_discriminator"]
     with autocast(batch.b, recipe.bf16):
         if recipe.second:
-            with torch.no_grad():
+            with torch.no_grad(), evaluating(generator.told[0], generator.first):
                 drafts, _ = generator.draft(batch.latents, batch.captions)
             fake, divergence = generator.finish(drafts, batch.latents, batch.captions)
         else:

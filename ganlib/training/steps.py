@@ -29,6 +29,16 @@ def judges(*networks: nn.Module) -> Iterator[None]:
         network.requires_grad_(True)
 
 
+@contextmanager
+def evaluating(*networks: nn.Module) -> Iterator[None]:
+    """Let networks compute as they will when they are used: norms by what they have gathered, and gathering nothing."""
+    for network in networks:
+        network.eval()
+    yield
+    for network in networks:
+        network.train()
+
+
 def update(optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> None:
     """Take one optimiser step down the gradient of a scalar loss, averaged over all processes."""
     optimizer.zero_grad(set_to_none=True)
