@@ -1,10 +1,11 @@
 """Captions and the images of them: colours as Pillow gives them, a step in plain PyTorch, sentences from the shell."""
 
 import copy
+import shutil
 import sys
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -13,13 +14,26 @@ from PIL import Image, ImageOps
 from torch.distributions import Normal, kl_divergence
 from torch.nn.functional import avg_pool2d, binary_cross_entropy_with_logits, interpolate
 
-from ganlib.core.captions import COLOURS, asked_by, asked_for, decoded, draw_caption, encoded, vocabulary_of, words_of
+from ganlib.core.captions import (
+    COLOURS,
+    Asked,
+    asked_by,
+    asked_for,
+    decoded,
+    draw_caption,
+    encoded,
+    vocabulary_of,
+    words_of,
+)
 from ganlib.core.errors import UserError
-from ganlib.core.packed import read_meta, read_split
-from ganlib.core.params import load_domains_params
+from ganlib.core.packed import Split, read_meta, read_split
+from ganlib.datasets.captions import coloured
+from ganlib.features.judge import Judge
+from ganlib.features.training import trained_classifier
 from ganlib.games import stackgan
 from ganlib.metrics.colours import colours_of
-from ganlib.networks.captioned import Draft, Reader, Told
+from ganlib.networks.captioned import ConditioningAugmentation, Draft, TextEncoder
+from ganlib.training.claims import Translated
 from ganlib.training.game import Draws, Players, build_networks, build_players
 from stages.domains import translate
 from tests.conftest import run
@@ -48,6 +62,9 @@ def test_a_caption_is_drawn_read_and_numbered_alike():
         (one, other) for one in COLOURS for other in COLOURS if one != other
     }
     assert asked_by("a pink seven on a red ground") is None and asked_by("a bird") is None
+    for _ in range(100):  # a name of several words, one of them a colour
+        caption, asked = draw_caption("red ankle boot", chance)
+        assert asked_by(caption) == asked and "red ankle boot" in caption
     vocabulary = vocabulary_of(found)
     assert vocabulary == sorted({*COLOURS, "a", "on", "ground", "with", "in", "seven"})
     numbers = encoded(found, vocabulary, 8)
@@ -134,6 +151,17 @@ def test_text_files_beside_images_are_their_captions(folder: Path):
             assert (image[0].mean() > image[2].mean()) == bool(label)
             unseen += sentence.endswith("…")  # a number that only a held-out image has
         assert (unseen > 0) == (split == "heldout")
+    refused = pairs(folder, **OWN, pairs__b__classes="[red]")
+    assert "pairs.b.classes = ['red']: kind captions finds files by their names, and takes all: set it" in refused
+    Path("own/9.png").write_bytes(Path("own/red/9.png").read_bytes())
+    assert pairs(folder, **OWN) == "pairs.b.path = own: 9.png: lies in no class folder, as others do: move it into one"
+    Path("own/9.png").unlink()
+    Path("own/red/7.txt").write_text("a red barn", encoding="utf-16")
+    assert pairs(folder, **OWN) == "own/red/7.txt: cannot be read as UTF-8: save it so"
+    Path("own/red/7.txt").write_text("a red barn", encoding="utf-8-sig")
+    shutil.make_archive("own", "zip", "own")
+    refused = pairs(folder, **OWN | {"pairs__b__path": "own.zip"})
+    assert refused == "pairs.b.path = own.zip: its files are found by their names: unpack it, and name its folder"
     for number in (3, 5):
         Path(f"own/red/{number}.txt").unlink()
     told = pairs(folder, **OWN)
@@ -160,7 +188,7 @@ def players_and_batch(tmp_path: Path, **changes: str) -> tuple[Any, Players, sta
     for network in players.networks.values():  # else no figure depends on stage II's last layer, 0 at first
         for weight in network.parameters():
             weight.data += 0.05 * torch.randn_like(weight)
-        for reader in (module for module in network.modules() if isinstance(module, Reader)):
+        for reader in (module for module in network.modules() if isinstance(module, TextEncoder)):
             reader.embed.weight.data[0] = 0  # of no word
     captions = torch.tensor([[2, 3, 4, 0, 0, 0], [5, 3, 2, 0, 0, 0], [4, 4, 4, 1, 0, 0], [2, 2, 0, 0, 0, 0]])
     images = torch.rand(4, 3, 16, 16) * 2 - 1
@@ -195,6 +223,7 @@ def test_a_step_is_that_of_plain_pytorch(tmp_path: Path, second: bool, mismatche
 
     z, one, two = batch.latents.split([32, 32, 32], 1)
     condition, divergence = conditions(generator.told[0], batch.captions, one)
+    generator.first.train(not second)
     fake, real = generator.first(torch.cat([z, condition], 1)), avg_pool2d(batch.b, 2)
     if second:
         draft = fake.detach()
@@ -228,16 +257,18 @@ def test_a_step_is_that_of_plain_pytorch(tmp_path: Path, second: bool, mismatche
         for one, other in zip(ours.parameters(), plain.parameters(), strict=True):
             rounding = other.grad is not None and other.grad.abs().max() < 1e-6  # of a bias before a norm
             assert rounding or (one - other).abs().mean() < 2e-5  # Adam's steps are 1e-3
-    rests = ["told.0.", "first."] if second else ["told.1.", "second."]
+    rests = ("told.0.", "first.") if second else ("told.1.", "second.")
     state, others = players.networks["generator"].state_dict(), {"discriminator", "small_discriminator"} - {name}
-    kept = [
-        key
-        for key in state
-        if key.startswith(tuple(rests)) and not key.endswith(("running_mean", "running_var", "tracked"))
-    ]
+    kept = [key for key in state if key.startswith(rests)]  # norms' own counts, too
     assert kept and all(torch.equal(before["generator"][key], state[key]) for key in kept)
     (other,) = others
     assert all(torch.equal(value, players.networks[other].state_dict()[key]) for key, value in before[other].items())
+
+
+def test_mismatched_captions_are_other_ones_though_many_are_alike():
+    captions = torch.tensor([[2, 3], [2, 3], [2, 4], [2, 3], [5, 3]])
+    assert stackgan.unlike(captions).tolist() == [2, 2, 3, 4, 0]
+    assert stackgan.unlike(torch.ones(3, 2)).tolist() == [0, 1, 2]
 
 
 def test_other_captions_are_those_of_other_images(tmp_path: Path):
@@ -258,7 +289,7 @@ def test_stage_two_begins_with_stage_one_enlarged_and_word_order_counts(tmp_path
     torch.testing.assert_close(generator(latents, captions), Draft(generator)(latents, captions))
     read = generator.told[0].reader(captions)
     assert (read[0] - read[1]).abs().max() > 0.01  # "blue seven on red", "red seven on blue"
-    told, noise = Told(9, 4), torch.randn(2, 4)
+    told, noise = ConditioningAugmentation(9, 4), torch.randn(2, 4)
     same = told(captions, noise)[0] - told(captions, torch.zeros(2, 4))[0]
     assert (same.sign() == noise.sign()).all()
 
@@ -271,6 +302,44 @@ def test_a_discriminator_adds_the_product_of_its_features_with_the_caption(tmp_p
     expected = features @ critic.to_logit.weight[0] + critic.to_logit.bias
     expected = expected + torch.einsum("nf,df,nd->n", features, critic.to_caption.weight, read)
     torch.testing.assert_close(critic(batch.b, batch.captions), expected)
+
+
+def test_what_is_read_of_images_is_held_against_their_captions(tmp_path: Path):
+    names, chance, count = ["whole", "half"], Random(0), 400
+    labels = np.arange(count) % 2
+    drawn = [draw_caption(names[label], chance) for label in labels]
+    grey = np.full((count, 1, 16, 16), 0, np.uint8)
+    grey[:, :, 4:12, 4:12] = 255
+    grey[labels == 1, :, 4:12, 4:8] = 0  # half a square for the second class
+    right = coloured(grey, [asked for _, asked in drawn])
+    other = right.copy()
+    other[:30] = coloured(grey[1:31], [asked for _, asked in drawn[:30]])  # of the other class
+    other[30:50] = coloured(grey[30:50], [Asked(asked.ground, asked.figure) for _, asked in drawn[30:50]])
+    vocabulary = vocabulary_of(caption for caption, _ in drawn)
+    captions = Split(encoded([*(caption for caption, _ in drawn[:-1]), "what is this"], vocabulary, 8), labels)
+    real = Split(right, labels)
+    found = Translated(
+        made={"ours": right, "baseline": other},
+        a={"train": captions, "heldout": captions},
+        b={"train": real, "heldout": real},
+        judge=cast(Judge, trained_classifier(real, names, epochs=40, seed=1, device=CPU)),
+        class_names_a=names,
+        vocabulary=vocabulary,
+        load=lambda who, name: None,
+        derive=None,
+        device=CPU,
+    )
+    rows = stackgan.examine(found, params_of(tmp_path, "stackgan"))
+    assert rows["ours"]["as_asked"] == rows["real"]["as_asked"] == 1 and rows["ours"]["as_asked_chance"] == 1 / 24
+    assert rows["ours"]["as_asked_shuffled"] == pytest.approx(1 / 24, abs=0.06)
+    expected = {"class_kept": 369, "figure_as_asked": 379, "ground_as_asked": 379, "as_asked": 349}
+    assert {key: round(rows["baseline"][key] * 399) for key in expected} == expected  # one caption says nothing
+    figures = {name: row | {"fid_to_heldout": 1.0} for name, row in rows.items()} | {"first": {"fid_to_heldout": 2.0}}
+    claims = stackgan.promises(figures)
+    assert [claim.baseline for claim in claims] == [
+        "shuffled captions", "chance", "without mismatched captions", "stage I enlarged",
+    ]  # fmt: skip
+    assert all(claim.held for claim in claims)
 
 
 def test_sizes_that_do_not_double_are_refused(tmp_path: Path):
@@ -308,6 +377,5 @@ def test_a_sentence_becomes_pictures_and_unknown_words_are_named(tmp_path: Path,
     network = translate.load_average(Path("ours"), "generator", stackgan)
     assert network.vocabulary == read_meta(Path("pairs/a"))["vocabulary"]
     write_params(tmp_path, "pix2pix")
-    assert load_domains_params().game == "pix2pix"
     done = run([*given, "--caption", "a red seven"], tmp_path, check=False)
-    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert done.returncode == 1 and "--caption: game pix2pix reads no captions: train game stackgan" in done.stderr

@@ -48,9 +48,10 @@ def draw_caption(what: str, chance: random.Random) -> tuple[str, Asked]:
 
 def asked_by(caption: str) -> Asked | None:
     """Return which colours a sentence asks for, or None where it is not of a template."""
+    colour = "|".join(COLOURS)
     for template in TEMPLATES:
-        pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>.+)", re.escape(template))
-        if (found := re.fullmatch(pattern, caption)) and {found["figure"], found["ground"]} <= COLOURS.keys():
+        pattern = template.format(figure=f"(?P<figure>{colour})", what=".+", ground=f"(?P<ground>{colour})")
+        if found := re.fullmatch(pattern, caption):
             return Asked(found["figure"], found["ground"])
     return None
 

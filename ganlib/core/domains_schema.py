@@ -75,7 +75,7 @@ class DomainsModelParams(Section):
     depth: Annotated[Int, Field(ge=1, le=8)]
     """Halvings of the U-Net and of the context encoder, as many as the size allows; 8 in Isola 2017 at 256 px."""
     blocks: Annotated[Int, Field(ge=1, le=64)]
-    """Residual blocks of SRResNet, 16 in Ledig 2017, and of the residual translator, 6 or 9 in Zhu 2017."""
+    """Residual blocks of SRResNet, 16 in Ledig 2017, of the residual translator, 6 or 9 in Zhu 2017, of stage II."""
     patch_layers: Annotated[Int, Field(ge=1, le=5)]
     """Halvings of the PatchGAN: 3 see patches of 70 pixels (Isola 2017), 2 of 34, 1 of 16."""
     norm: Literal["batch", "instance", "none"]

@@ -179,6 +179,12 @@ def _check_domains(params: DomainsParams) -> None:
         )
     if pairs.made == "b" and pairs.kind not in ONE_IS_MADE:
         raise ValueError(f"pairs.made = b: kind {pairs.kind} does not make B of A: set it to a")
+    by_name = (pairs.kind == "folders" and pairs.paired) or (pairs.kind == "captions" and pairs.b.dataset == "folder")
+    if by_name and pairs.b.classes:
+        raise ValueError(
+            f"pairs.b.classes = {pairs.b.classes}: kind {pairs.kind} finds files by their names, and takes all: set it "
+            "to null"
+        )
     _check_channels(pairs)
     if (params.game == "dualgan") != (params.loss.name == "wasserstein"):
         other = "wasserstein" if params.game == "dualgan" else "another: only dualgan clips what it needs"

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ganlib.core.captions import COLOURS, Asked, Numbers, draw_caption, encoded, vocabulary_of, words_of
+from ganlib.core.captions import COLOURS, FIRST, Asked, Numbers, draw_caption, encoded, vocabulary_of, words_of
 from ganlib.core.errors import UserError
 from ganlib.core.packed import SPLITS, captions_path, images_path, labels_path, read_split
 from ganlib.core.seeding import random_generator
@@ -20,7 +20,9 @@ from ganlib.datasets.pack import Packed
 from ganlib.datasets.partners import NAMED, own_labels, write_images
 
 MOST_WORDS = 64
-"""Of a caption: a text net that looks at three words at a time reads no page."""
+"""Of a caption: a net that sees five words at a time reads no page."""
+MOST_KNOWN = 2**16 - FIRST
+"""Of all captions, as their numbers are 16 bits long."""
 
 Images = NDArray[np.uint8]
 
@@ -55,6 +57,8 @@ def pack_captioned(folder: Path, meta: Mapping[str, Any], seed: int, prepared: P
 def write_captions(folder: Path, captions: Mapping[str, Sequence[str]], meta: Mapping[str, Any]) -> dict[str, Any]:
     """Write the numbers of the captions of both splits; return meta.json, of B's: words are those of training."""
     vocabulary = vocabulary_of(captions["train"])
+    if len(vocabulary) > MOST_KNOWN:
+        raise UserError(f"training captions have {len(vocabulary)} different words: {MOST_KNOWN} is the most")
     length = max(len(words_of(caption)) for caption in captions["train"])
     hashes: dict[str, str] = {}
     for split, sentences in captions.items():
@@ -65,20 +69,25 @@ def write_captions(folder: Path, captions: Mapping[str, Sequence[str]], meta: Ma
     return {**same, "length": length, "sha256": hashes, "vocabulary": vocabulary}
 
 
-def texts_beside(folder: Path, stems: Sequence[str], key: str) -> list[str]:
-    """Return what the text files say that are called as images, without suffix; `key` names the folder in errors.
+def texts_beside(folder: Path, images: Sequence[Path], key: str) -> list[str]:
+    """Return what the text files say that are called as images of a folder; `key` names it in errors.
 
-    Raise UserError where one is missing, empty or too long.
+    Raise UserError where one is missing, empty, too long or no UTF-8.
     """
-    files = [folder / f"{stem}.txt" for stem in stems]
+    files = [image.with_suffix(".txt") for image in images]
     missing = [file.relative_to(folder).as_posix() for file in files if not file.is_file()]
     if missing:
         named = ", ".join(missing[:NAMED])
         raise UserError(
             f"{key} = {folder}: {len(missing)} of {len(files)} images have no caption beside them ({named})"
         )
-    texts = [file.read_text(encoding="utf-8", errors="replace") for file in files]
-    for file, text in zip(files, texts, strict=True):
+    texts: list[str] = []
+    for file in files:
+        try:
+            text = file.read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError):
+            raise UserError(f"{file}: cannot be read as UTF-8: save it so") from None
+        texts.append(text)
         if not 0 < (count := len(words_of(text))) <= MOST_WORDS:
             raise UserError(f"{file}: has {count} words: a caption has 1 to {MOST_WORDS}")
     return texts

@@ -16,11 +16,11 @@ from ganlib.core.packed import SPLITS, image_writer, labels_path, read_split
 from ganlib.core.seeding import random_generator
 from ganlib.datasets.decode import Preparation
 from ganlib.datasets.derive import Images, derive, given_for
-from ganlib.datasets.examples import Example, Rejected, Source, begins_as_image, named_as_image
+from ganlib.datasets.examples import Example, Rejected, Source
 from ganlib.datasets.pack import Kept, Packed, keep
 from ganlib.datasets.parallel import prepare_all
 from ganlib.datasets.rendered import CLASS_NAMES, rendered
-from ganlib.datasets.trees import head_of, tree_source
+from ganlib.datasets.trees import is_image, tree_source
 
 NAMED = 5
 """Files without a partner that are named."""
@@ -36,7 +36,7 @@ def by_stem(path: Path, key: str) -> tuple[Source, dict[str, Example]]:
     `key` names the folder in errors.
     """
     if not path.is_dir():
-        raise UserError(f"{key} = {path}: kind folders pairs the files of two folders: unpack it, and name its folder")
+        raise UserError(f"{key} = {path}: its files are found by their names: unpack it, and name its folder")
     source, found = tree_source(path, f"{key} = {path}"), dict[str, Example]()
     for example in source.examples:
         if isinstance(example, Rejected):
@@ -44,8 +44,10 @@ def by_stem(path: Path, key: str) -> tuple[Source, dict[str, Example]]:
                 raise UserError(f"{key} = {path}: {example.name}: {example.reason}: replace or delete it")
             continue
         assert isinstance(example.content, Path), "path is a folder"
-        if not named_as_image(example.name) and not begins_as_image(head_of(example.content)):
+        if not is_image(example.content):
             continue
+        if source.class_names and example.label is None:
+            raise UserError(f"{key} = {path}: {example.name}: lies in no class folder, as others do: move it into one")
         stem = posixpath.splitext(example.name)[0]
         if stem in found:
             raise UserError(f"{key} = {path}: {found[stem].name} and {example.name} have one name: rename one")

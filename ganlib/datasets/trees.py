@@ -35,7 +35,7 @@ def tree_source(path: Path, origin: str | None = None) -> Source:
 def _folder_source(root: Path, origin: str) -> Source:
     found = sorted(_walk(root), key=lambda item: item.name if isinstance(item, Rejected) else item)
     files, labels = [item for item in found if isinstance(item, str)], None
-    images = [name for name in files if named_as_image(name) or begins_as_image(head_of(root / name))]
+    images = [name for name in files if is_image(root / name)]
     others = Counter(item.reason for item in found if isinstance(item, Rejected))
     others[NO_IMAGE] = len(files) - len(images)
     for name in files:
@@ -50,8 +50,12 @@ def _folder_source(root: Path, origin: str) -> Source:
     return listing.source(origin, len(found), examples, classes)
 
 
-def head_of(path: Path) -> bytes:
-    """Return how a file begins; nothing of one that cannot be read."""
+def is_image(path: Path) -> bool:
+    """Tell whether a file is called like an image, or begins like one."""
+    return named_as_image(path.name) or begins_as_image(_head(path))
+
+
+def _head(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             return file.read(HEAD_BYTES)

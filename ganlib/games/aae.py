@@ -25,7 +25,7 @@ from ganlib.training.baseline import judged_distance, real_gaussian, train_basel
 from ganlib.training.claims import Claim, Findings, Subject
 from ganlib.training.codes import encode, rebuild, some
 from ganlib.training.game import Draws, Players
-from ganlib.training.steps import autocast, judges, send, update
+from ganlib.training.steps import autocast, frozen_weights, send, update
 
 BUILDERS: Mapping[str, Callable[..., nn.Module]] = {
     "generator": build_generator,
@@ -112,7 +112,7 @@ def step(players: Players, batches: Sequence[Batch], recipe: Recipe) -> Result:
     d_loss = recipe.loss.discriminator(real_logits, fake_logits, *batch.targets)
     penalty = recipe.r1_weight * r1_penalty(real_logits, latents) if penalised else 0
     update(players.optimizers["d"], d_loss + penalty)
-    with judges(critic):
+    with frozen_weights(critic):
         logits = critic(codes)[:, 0]
     g_loss = recipe.loss.generator(logits)
     reconstruction = (rebuilt.float() - batch.real_images).square().mean()

@@ -20,7 +20,7 @@ from ganlib.training.baseline import sampled
 from ganlib.training.claims import Claim, Findings, Subject
 from ganlib.training.codes import class_kept, encode, flat, neighbours_accuracy, rebuild, some
 from ganlib.training.game import Players
-from ganlib.training.steps import autocast, judges, update
+from ganlib.training.steps import autocast, frozen_weights, update
 
 BUILDERS: Mapping[str, Callable[..., nn.Module]] = {
     "generator": build_generator,
@@ -81,7 +81,7 @@ def step(players: Players, batches: Sequence[Batch], recipe: Recipe) -> Result:
     penalty = recipe.r1_weight * r1_penalty(real_logits, seen_real) if penalised else 0
     update(players.optimizers["d"], d_loss + penalty)
     seen_fake = as_seen(fake_images, batch, JUDGED, recipe)
-    with judges(discriminator), autocast(codes, recipe.bf16):
+    with frozen_weights(discriminator), autocast(codes, recipe.bf16):
         logits = discriminator(seen_fake, batch.latents).float()
         swapped = discriminator(seen_real.detach(), codes).float()
     g_loss = recipe.loss.generator(logits) + recipe.loss.generator(mirrored(swapped, recipe.loss))

@@ -25,7 +25,7 @@ from ganlib.networks.dcgan import Discriminator
 from ganlib.networks.translators import Inpainter
 from ganlib.training.claims import Ablation, Claim, Translated
 from ganlib.training.game import Draws, Players
-from ganlib.training.steps import autocast, judges, send, update
+from ganlib.training.steps import autocast, frozen_weights, send, update
 
 BUILDERS: Mapping[str, Callable[..., nn.Module]] = {"generator": Inpainter, "discriminator": Discriminator}
 TEAMS, DIMS, TRANSLATED = pix2pix.TEAMS, pix2pix.DIMS, pix2pix.TRANSLATED
@@ -108,7 +108,7 @@ def step(players: Players, batches: Sequence[Any], recipe: Recipe) -> Result:
     fake = translated(players, batch, recipe)
     said = judged(discriminator, batch.b, fake.detach(), recipe)
     update(players.optimizers["d"], recipe.adversary * said.total + class_loss)
-    with judges(discriminator), autocast(fake, recipe.bf16):
+    with frozen_weights(discriminator), autocast(fake, recipe.bf16):
         logits = discriminator(fake).float()
     g_loss = recipe.adversary * recipe.loss.generator(logits)
     update(players.optimizers["g"], g_loss)

@@ -24,7 +24,7 @@ from ganlib.metrics.likeness import mean_psnr
 from ganlib.networks.coupled import DOMAINS, CoupledDiscriminator, CoupledGenerator
 from ganlib.training.claims import Ablation, Claim, Translated
 from ganlib.training.game import Draws, Players
-from ganlib.training.steps import autocast, judges, send, update
+from ganlib.training.steps import autocast, frozen_weights, send, update
 
 BUILDERS: Mapping[str, Callable[..., nn.Module]] = {
     "generator": CoupledGenerator,
@@ -98,7 +98,7 @@ def step(players: Players, batches: Sequence[Batch], recipe: Judging) -> Result:
         judged(partial(discriminator.of, domain), reals[domain], fakes[domain].detach(), recipe) for domain in DOMAINS
     ]
     update(players.optimizers["d"], said[0].total + said[1].total)
-    with judges(discriminator), autocast(batch.a, recipe.bf16):
+    with frozen_weights(discriminator), autocast(batch.a, recipe.bf16):
         believed = [recipe.loss.generator(discriminator.of(domain, fakes[domain]).float()) for domain in DOMAINS]
     g_loss = believed[0] + believed[1]
     update(players.optimizers["g"], g_loss)

@@ -25,7 +25,7 @@ from ganlib.networks.sampling import generate
 from ganlib.networks.translators import build_translator
 from ganlib.training.claims import Ablation, Claim, Translated
 from ganlib.training.game import Draws, Players
-from ganlib.training.steps import autocast, clip_weights, judges, send, update
+from ganlib.training.steps import autocast, clip_weights, frozen_weights, send, update
 
 BUILDERS: Mapping[str, Callable[..., nn.Module]] = {
     "generator": build_translator,
@@ -182,7 +182,7 @@ def step(players: Players, batches: Sequence[Batch], recipe: Recipe) -> Result:
     if recipe.clip:
         for critic in critics:
             clip_weights(critic, recipe.clip)
-    with judges(*critics), autocast(batch.a, recipe.bf16):
+    with frozen_weights(*critics), autocast(batch.a, recipe.bf16):
         believed = [recipe.loss.generator(critic(fake).float()) for critic, fake in zip(critics, fakes, strict=True)]
     g_loss = believed[0] + believed[1] + recipe.cycle * cycle + recipe.identity * identity
     update(players.optimizers["g"], g_loss)

@@ -32,7 +32,7 @@ from ganlib.metrics.linear import linear_guesses
 from ganlib.networks.families import Discriminator, build_discriminator, build_generator, network_configs
 from ganlib.training.claims import Claim, Findings, Subject
 from ganlib.training.game import Draws, Limits, Players
-from ganlib.training.steps import autocast, clip_weights, judges, send, update
+from ganlib.training.steps import autocast, clip_weights, frozen_weights, send, update
 
 BUILDERS: Mapping[str, Callable[..., nn.Module]] = {"generator": build_generator, "discriminator": build_discriminator}
 TEAMS = {"d": ["discriminator"], "g": ["generator"]}
@@ -328,7 +328,7 @@ def generator_step(
     `also` is a scalar that the update lowers too, for games in which G answers to more than D.
     """
     discriminator = players.networks["discriminator"]
-    with judges(discriminator), autocast(fake_images, recipe.bf16):
+    with frozen_weights(discriminator), autocast(fake_images, recipe.bf16):
         seen_fake = as_seen(fake_images, batch, JUDGED, recipe)
         logits, fake_class_loss = discriminate(discriminator, seen_fake, batch.fake_classes, recipe)
     g_loss = recipe.loss.generator(logits)

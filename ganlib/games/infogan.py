@@ -34,7 +34,7 @@ from ganlib.training.baseline import sampled, train_baseline
 from ganlib.training.claims import Claim, Findings, Subject
 from ganlib.training.codes import flat, some
 from ganlib.training.game import Draws, Players
-from ganlib.training.steps import autocast, judges, update
+from ganlib.training.steps import autocast, frozen_weights, update
 
 HIDDEN = 512
 """Units between D's convolutions and both heads; 1024 in the paper. Without them D lets categories share digits."""
@@ -134,7 +134,7 @@ def step(players: Players, batches: Sequence[Batch], recipe: Recipe) -> Result:
     with autocast(batch.latents, recipe.bf16):
         fake_images = networks["generator"](batch.latents)
     d_step = discriminator_step(players, batch, fake_images.detach(), recipe)
-    with judges(networks["discriminator"], networks["reader"]):
+    with frozen_weights(networks["discriminator"], networks["reader"]):
         logits, guesses = look(players, as_seen(fake_images, batch, JUDGED, recipe), recipe.bf16)
     code_losses = losses_of(guesses, batch.latents, recipe)
     g_loss = recipe.loss.generator(logits)

@@ -21,7 +21,7 @@ from ganlib.networks.patches import PatchDiscriminator
 from ganlib.networks.translators import build_translator
 from ganlib.training.claims import Ablation, Claim, Translated
 from ganlib.training.game import Draws, Limits, Players
-from ganlib.training.steps import autocast, judges, send, update
+from ganlib.training.steps import autocast, frozen_weights, send, update
 
 BUILDERS: Mapping[str, Callable[..., nn.Module]] = {"generator": build_translator, "discriminator": PatchDiscriminator}
 TEAMS = {"d": ["discriminator"], "g": ["generator"]}
@@ -194,7 +194,7 @@ def play(
     discriminator = players.networks["discriminator"]
     said = judged(discriminator, see(real), see(fake.detach()), recipe)
     update(players.optimizers["d"], said.total)
-    with judges(discriminator), autocast(fake, recipe.bf16):
+    with frozen_weights(discriminator), autocast(fake, recipe.bf16):
         logits = discriminator(see(fake)).float()
     g_loss = content_loss + recipe.adversary * recipe.loss.generator(logits)
     update(players.optimizers["g"], g_loss)

@@ -30,7 +30,7 @@ from ganlib.training.claims import Claim, Findings, Subject
 from ganlib.training.game import Draws, Players, build_networks, build_players
 from ganlib.training.images import held
 from ganlib.training.rehearsal import rehearse
-from ganlib.training.steps import autocast, judges, send, update
+from ganlib.training.steps import autocast, frozen_weights, send, update
 
 BUILDERS, TEAMS, DIMS = gan.BUILDERS, gan.TEAMS, gan.DIMS
 AVERAGED = ["generator", "discriminator"]
@@ -159,7 +159,7 @@ def matching_step(
     Return its loss, and the fakes' logits.
     """
     discriminator = players.networks["discriminator"]
-    with judges(discriminator), autocast(fake_images, recipe.bf16):
+    with frozen_weights(discriminator), autocast(fake_images, recipe.bf16):
         seen_real = gan.as_seen(batch.real_images, batch, gan.REAL, recipe)
         real = discriminator.features(seen_real, None).float().mean(0)
         seen_fake = gan.as_seen(fake_images, batch, gan.JUDGED, recipe)

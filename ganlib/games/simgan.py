@@ -24,7 +24,7 @@ from ganlib.networks.pool import Pool
 from ganlib.networks.translators import build_translator
 from ganlib.training.claims import Ablation, Claim, Translated
 from ganlib.training.game import Draws, Players
-from ganlib.training.steps import autocast, judges, update
+from ganlib.training.steps import autocast, frozen_weights, update
 
 BUILDERS: Mapping[str, Callable[..., nn.Module]] = {
     "generator": build_translator,
@@ -89,7 +89,7 @@ def step(players: Players, batches: Sequence[Batch], recipe: Recipe) -> Result:
     (seen,) = pooled([players.networks["pool"]], [refined], batch)
     said = judged(discriminator, batch.b, seen, recipe)
     update(players.optimizers["d"], said.total)
-    with judges(discriminator), autocast(batch.a, recipe.bf16):
+    with frozen_weights(discriminator), autocast(batch.a, recipe.bf16):
         logits = discriminator(refined).float()
     g_loss = recipe.loss.generator(logits) + recipe.l1 * change
     update(players.optimizers["g"], g_loss)

@@ -20,15 +20,16 @@ from ganlib.core.domains_schema import DomainsParams
 from ganlib.core.errors import UserError
 from ganlib.core.images import to_unit_range
 from ganlib.core.schema import DCGAN_SIZES
+from ganlib.core.seeding import random_generator
 from ganlib.features.judging import judge_images
 from ganlib.functional.latents import draw_latents
 from ganlib.games import pix2pix
 from ganlib.games.pix2pix import Judging, judged, judging
 from ganlib.metrics.colours import colours_of
 from ganlib.networks.captioned import CaptionDiscriminator, StackedGenerator, first_stage_size
-from ganlib.training.claims import Ablation, Claim, Images, Translated
+from ganlib.training.claims import Ablation, Claim, Translated
 from ganlib.training.game import Draws, Players
-from ganlib.training.steps import autocast, evaluating, judges, send, update
+from ganlib.training.steps import autocast, evaluating, frozen_weights, send, update
 
 BUILDERS: Mapping[str, Callable[..., nn.Module]] = {
     "generator": StackedGenerator,
@@ -161,7 +162,7 @@ def step(players: Players, batches: Sequence[Batch], recipe: Recipe) -> Result:
         d_loss = (said.loss + recipe.loss.discriminator(said.real_logits, mismatched, *labels)) / 2
         total = said.total - said.loss + d_loss
     update(players.optimizers["d"], total)
-    with judges(discriminator), autocast(fake, recipe.bf16):
+    with frozen_weights(discriminator), autocast(fake, recipe.bf16):
         logits = discriminator(fake, batch.captions).float()
     g_loss = recipe.loss.generator(logits) + recipe.divergence * divergence
     update(players.optimizers["g"], g_loss)
@@ -181,30 +182,31 @@ def examine(found: Translated, params: DomainsParams) -> dict[str, dict[str, flo
     and what chance would give. Nothing where captions are not of a template, or classes not known.
     """
     labels, captions = found.a["heldout"].labels, decoded(found.a["heldout"].images, found.vocabulary)
-    asked = [asked_by(caption) for caption in captions]
-    if labels is None or None in asked:
+    colours = [asked_by(caption) for caption in captions]
+    known = np.array([number for number, asked in enumerate(colours) if asked], np.int64)
+    if labels is None or not len(known):
         return {}
-    shuffled = np.random.default_rng(0).permutation(len(labels))
+    asked = np.array([(str(labels[number]), *(colours[number] or ())) for number in known])  # class, figure, ground
+    random = np.random.default_rng(random_generator(params.seed, "evaluate/captions").initial_seed())
+    shuffled = random.permutation(asked)
     chance = 1 / (len(found.class_names_a) * len(COLOURS) * (len(COLOURS) - 1))
     rows: dict[str, dict[str, float]] = {}
     made = {name: found.made[name] for name in ("ours", "baseline")}
     for name, images in {**made, "real": found.b["heldout"].images}.items():
-        right = read_as_asked(images, labels, asked, found)
-        wrong = read_as_asked(images, labels[shuffled], [asked[number] for number in shuffled], found)
-        shares = {key: float(value.mean()) for key, value in right.items()}
-        rows[name] = shares | {"as_asked_shuffled": float(wrong["as_asked"].mean()), "as_asked_chance": chance}
+        classes = judge_images(found.judge, images[known], found.device).classes
+        pairs = zip(classes, colours_of(images[known], COLOURS), strict=True)
+        read = np.array([(str(label), *colours) for label, colours in pairs])
+        right, wrong = read == asked, read == shuffled
+        kept, figure, ground = right.mean(0).tolist()
+        rows[name] = {
+            "class_kept": kept,
+            "figure_as_asked": figure,
+            "ground_as_asked": ground,
+            "as_asked": float(right.all(1).mean()),
+            "as_asked_shuffled": float(wrong.all(1).mean()),
+            "as_asked_chance": chance,
+        }
     return rows
-
-
-def read_as_asked(images: Images, labels: Any, asked: Sequence[Any], found: Translated) -> dict[str, Any]:
-    """Return which images (N, 3, H, W) have the class, the figure's colour and the ground's that were asked for."""
-    read = colours_of(images, COLOURS)
-    right = {
-        "class_kept": judge_images(found.judge, images, found.device).classes == labels,
-        "figure_as_asked": np.array([one.figure == other.figure for one, other in zip(read, asked, strict=True)]),
-        "ground_as_asked": np.array([one.ground == other.ground for one, other in zip(read, asked, strict=True)]),
-    }
-    return right | {"as_asked": np.logical_and.reduce(list(right.values()))}
 
 
 def promises(figures: Mapping[str, Mapping[str, float]]) -> list[Claim]:

@@ -18,7 +18,7 @@ from ganlib.games.gan import JUDGED, REAL, Batch, as_seen
 from ganlib.networks.eye import Eye
 from ganlib.training.claims import Findings, Subject
 from ganlib.training.game import Players
-from ganlib.training.steps import autocast, judges
+from ganlib.training.steps import autocast, frozen_weights
 
 BUILDERS: Mapping[str, Callable[..., nn.Module]] = {**gan.BUILDERS, "eye": Eye}
 TEAMS = {"d": ["discriminator", "eye"], "g": ["generator"]}
@@ -65,7 +65,7 @@ def step(players: Players, batches: Sequence[Batch], recipe: Recipe) -> Result:
     ones = torch.ones_like(real_logits)
     eye_loss = loss.discriminator(real_logits, fake_logits, ones, torch.zeros_like(ones))
     d_step = gan.discriminator_step(players, batch, fake_images.detach(), recipe, also=eye_loss)
-    with judges(eye), autocast(batch.latents, recipe.bf16):
+    with frozen_weights(eye), autocast(batch.latents, recipe.bf16):
         deceived = loss.generator(eye.judge(fake_maps).float())
     g_step = gan.generator_step(players, batch, fake_images, recipe, also=recipe.weight * deceived)
     return Result(gan.Result(*(tensor.detach() for tensor in (*g_step, *d_step))), eye_loss.detach())

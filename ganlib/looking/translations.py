@@ -83,11 +83,10 @@ def told(networks: Networks, captions: Numbers, seed: int, device: torch.device)
 
 
 def told_rows(made: Mapping[str, Images], captions: Sequence[str], b: Images) -> Image.Image:
-    """Lay out a row for each of the first captions: both stages, the baseline's stage II and a real image."""
+    """Lay out a row for each of the first captions, none twice: both stages, the baseline's stage II, a real image."""
     columns = made["ours_first"], made["ours"], made["baseline"], b
-    rows = {
-        caption: np.stack([column[number] for column in columns]) for number, caption in enumerate(captions[:SHOWN])
-    }
+    first = list({caption: captions.index(caption) for caption in captions}.items())[:SHOWN]
+    rows = {caption: np.stack([column[number] for column in columns]) for caption, number in first}
     return labelled_rows([rows], headings=("stage I", "stage II", "baseline", "real"))
 
 

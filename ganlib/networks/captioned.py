@@ -29,7 +29,7 @@ def first_stage_size(image_size: int) -> int:
     return size
 
 
-class Reader(nn.Module):
+class TextEncoder(nn.Module):
     """Captions (N, L) to vectors (N, length): what is found most of at any place, by nets that see five words."""
 
     def __init__(self, words: int, length: int):
@@ -46,7 +46,7 @@ class Reader(nn.Module):
         return self.layers(self.embed(captions).transpose(1, 2)).amax(2)
 
 
-class Told(nn.Module):
+class ConditioningAugmentation(nn.Module):
     """What a stage is told: a condition drawn from N(mean, diag(variance)), both read from the caption.
 
     Conditioning augmentation, section 3.2 of the paper: captions lie so far apart that nothing is between them.
@@ -54,7 +54,7 @@ class Told(nn.Module):
 
     def __init__(self, words: int, length: int):
         super().__init__()
-        self.reader = Reader(words, length)
+        self.reader = TextEncoder(words, length)
         self.to_normal = nn.Linear(length, 2 * length)
 
     def forward(self, captions: torch.Tensor, noise: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -67,7 +67,7 @@ class Told(nn.Module):
         return mean + (0.5 * log_variance).exp() * noise, divergence
 
 
-class Second(nn.Module):
+class StageTwo(nn.Module):
     """Images (N, channels, h, h) and conditions (N, length) to (N, channels, H, H): stage II.
 
     It halves the image, joins the condition, passes so many residual blocks and doubles. What comes out is added to a
@@ -126,7 +126,7 @@ class StackedGenerator(nn.Module):
         self.vocabulary, self.length, self.image_size = list(vocabulary), length, image_size
         self.parts = latent_dim - 2 * condition_dim, condition_dim, condition_dim
         small, words = first_stage_size(image_size), len(vocabulary) + FIRST
-        self.told = nn.ModuleList(Told(words, condition_dim) for _ in range(2))
+        self.told = nn.ModuleList(ConditioningAugmentation(words, condition_dim) for _ in range(2))
         inputs = latent_dim - condition_dim
         self.first = Generator(
             latent_dim=inputs,
@@ -137,7 +137,7 @@ class StackedGenerator(nn.Module):
             norm=norm,
             upsampling="nearest",
         )
-        self.second = Second(
+        self.second = StageTwo(
             small=small,
             image_size=image_size,
             channels=channels,
@@ -193,7 +193,7 @@ class CaptionDiscriminator(nn.Module):
         features = widths[-1] * first_size(image_size) ** 2
         self.to_logit, self.to_caption = nn.Linear(features, 1), nn.Linear(features, length, bias=False)
         initialise(self)
-        self.reader = Reader(words, length)
+        self.reader = TextEncoder(words, length)
 
     def forward(self, images: torch.Tensor, captions: torch.Tensor) -> torch.Tensor:
         features = self.look(images).permute(0, 2, 3, 1).flatten(1)

@@ -20,13 +20,15 @@ def autocast(like: torch.Tensor, enabled: bool) -> torch.autocast:
 
 
 @contextmanager
-def judges(*networks: nn.Module) -> Iterator[None]:
+def frozen_weights(*networks: nn.Module) -> Iterator[None]:
     """Let networks only judge what is computed inside: their own gradients, which nobody would use, are left out."""
     for network in networks:
         network.requires_grad_(False)
-    yield
-    for network in networks:
-        network.requires_grad_(True)
+    try:
+        yield
+    finally:
+        for network in networks:
+            network.requires_grad_(True)
 
 
 @contextmanager
@@ -34,9 +36,11 @@ def evaluating(*networks: nn.Module) -> Iterator[None]:
     """Let networks compute as they will when they are used: norms by what they have gathered, and gathering nothing."""
     for network in networks:
         network.eval()
-    yield
-    for network in networks:
-        network.train()
+    try:
+        yield
+    finally:
+        for network in networks:
+            network.train()
 
 
 def update(optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> None:

@@ -97,16 +97,16 @@ def packed_captions(
     if pairs.b.dataset == "folder":
         path = Path(pairs.b.path)
         source, found = by_stem(path, "pairs.b.path")
-        texts = texts_beside(path, list(found), "pairs.b.path")
+        texts = texts_beside(path, [Path(str(example.content)) for example in found.values()], "pairs.b.path")
         packed = packed_into(folder / "b", numbered(source, found), prepared, pairs)
         captions = pack_texts(folder, packed, list(found.values()), texts, source.class_names)
         meta = describe(packed, source.class_names, place.dataset, prepared)
         return {"a": write_captions(folder / "a", captions, meta), "b": meta}
     source = open_source(place, pairs.b.classes)
     grey = prepared._replace(channels=1)
-    meta = describe(packed_into(folder / "b", source, grey, pairs), source.class_names, place.dataset, grey)
     if not source.class_names:
         raise UserError(f"pairs.b.dataset = {place.dataset}: it has no classes that captions could name")
+    meta = describe(packed_into(folder / "b", source, grey, pairs), source.class_names, place.dataset, grey)
     return pack_captioned(folder, meta, params.seed, prepared)
 
 

@@ -56,7 +56,9 @@ def main(
     device = prepared_device(params)
     game, folders = translating_game_of(params), {"baseline": baseline, "ours": training}
     if caption:
-        return write_told(caption, load_average(training, THERE, game), params, out, picture, device)
+        check_reads(params)
+        sentences = list(dict.fromkeys(caption))
+        return write_told(sentences, load_average(training, THERE, game), params, out, picture, device)
     networks = {
         (who, way): load_average(folder, way, game)
         for who, folder in folders.items()
@@ -97,16 +99,20 @@ def made_of(
 def shown(made: Mapping[str, Images], pairs: Path, a: Images, b: Images, params: DomainsParams) -> Picture:
     """Return rows of what was made, beside what it was made of and the truth if there is one."""
     if params.pairs.kind == "captions":
-        return told_rows(made, decoded(a[:SHOWN], read_meta(pairs / "a")["vocabulary"]), b)
+        return told_rows(made, decoded(a, read_meta(pairs / "a")["vocabulary"]), b)
     return labelled_rows(rows_of(made, a, b, translating_game_of(params), params))
+
+
+def check_reads(params: DomainsParams) -> None:
+    """Raise UserError where the game reads no captions."""
+    if params.pairs.kind != "captions":
+        raise UserError(f"--caption: game {params.game} reads no captions: train game stackgan, of kind captions")
 
 
 def write_told(
     captions: list[str], network: Any, params: DomainsParams, out: Path, picture: Path, device: torch.device
 ) -> None:
     """Draw images of sentences, SHOWN of each: as PNG files in their order, and a picture of a row for each."""
-    if params.pairs.kind != "captions":
-        raise UserError(f"--caption: game {params.game} reads no captions: train game stackgan, of kind captions")
     words = asked_for(captions, network.vocabulary, network.length)
     latents = latents_for(network, SHOWN * len(captions), params.seed)
     images = generate(network, latents, device, torch.from_numpy(words.repeat(SHOWN, 0).astype(np.int64)))
