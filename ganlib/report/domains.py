@@ -24,9 +24,9 @@ TITLES = {
     "as_asked": "share as asked",
     "figure_as_asked": "of the colour asked for",
     "ground_as_asked": "on the ground asked for",
-    "as_asked_shuffled": "share as asked, captions shuffled",
-    "as_asked_chance": "share as asked, by chance",
 }
+ASIDE = ("_low", "_high", "_shuffled", "_chance")
+"""Ends of columns that stand elsewhere: bounds beside their figures, what shuffling and chance give in the claims."""
 
 
 def domains_sections(params: DomainsParams, pairs: Path, training: Path, metrics: Path) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def domains_sections(params: DomainsParams, pairs: Path, training: Path, metrics
 def shown(table: pd.DataFrame) -> pd.DataFrame:
     """Return figures of baselines as text, each with its bounds if it has any; nothing where there is none."""
     columns: dict[str, Any] = {"made by": table["made by"]}
-    for name in (name for name in table.columns[1:] if not name.endswith(("_low", "_high"))):
+    for name in (name for name in table.columns[1:] if not str(name).endswith(ASIDE)):
         ends = [table[key] for key in (f"{name}_low", f"{name}_high") if key in table]
         columns[TITLES.get(str(name), str(name))] = [cell(*values) for values in zip(table[name], *ends, strict=True)]
     return pd.DataFrame(columns)
