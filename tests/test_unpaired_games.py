@@ -288,7 +288,7 @@ def test_tied_domains_share_all_layers_but_the_last_of_g_and_the_first_of_d():
 def translated(made: dict[str, Any], a: Split, b: Split) -> Translated:
     judge, names = trained_classifier(b, NAMES, epochs=6, seed=1, device=CPU), NAMES
     sides = {"train": a, "heldout": a}, {"train": b, "heldout": b}
-    rest: Any = {"class_names_a": names, "derive": negative, "load": dict.get, "device": CPU}
+    rest: Any = {"class_names_a": names, "vocabulary": [], "derive": negative, "load": dict.get, "device": CPU}
     return Translated(made=made, a=sides[0], b=sides[1], judge=judge, **rest)
 
 
