@@ -75,6 +75,7 @@ def our_side(case: Case, device: torch.device, seed: int = 0) -> Side:
         targets=Targets(1, 1, 0),
         d_steps=1,
         r1_weight=0,
+        r2_weight=0,
         gradient_penalty=0,
         weight_clip=0,
         auxiliary=0,

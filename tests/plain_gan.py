@@ -22,6 +22,7 @@ D_LOSSES = {
     "least_squares": lambda real, fake, targets: mse_loss(real, targets[0]) / 2 + mse_loss(fake, targets[1]) / 2,
     "hinge": lambda real, fake, targets: relu(1 - real).mean() + relu(1 + fake).mean(),
     "wasserstein": lambda real, fake, targets: fake.mean() - real.mean(),
+    "relativistic": lambda real, fake, targets: -(real - fake).sigmoid().log().mean(),
 }
 G_LOSSES = {
     "nonsaturating": lambda fake: binary_cross_entropy_with_logits(fake, torch.ones_like(fake)),
@@ -30,6 +31,7 @@ G_LOSSES = {
     "least_squares": lambda fake: mse_loss(fake, torch.ones_like(fake)) / 2,
     "hinge": lambda fake: -fake.mean(),
     "wasserstein": lambda fake: -fake.mean(),
+    "relativistic": lambda above: -above.sigmoid().log().mean(),
 }
 
 
@@ -123,7 +125,7 @@ def train(generator: Any, discriminator: Any, average: Any, steps: Sequence[Sequ
         for one in draws[: how.d_steps]:
             fakes = generator(one.latents, one.fake_classes)
             real = seen(one.real_images, one, 0, how).requires_grad_()
-            fake = seen(fakes.detach(), one, 1, how)
+            fake = seen(fakes.detach(), one, 1, how).requires_grad_()
             real_logits, real_guess = discriminator(real, one.real_classes)
             fake_logits, fake_guess = discriminator(fake, one.fake_classes)
             d_loss = loss = D_LOSSES[how.name](real_logits, fake_logits, one.targets)
@@ -133,6 +135,9 @@ def train(generator: Any, discriminator: Any, average: Any, steps: Sequence[Sequ
             if how.r1 and step % how.r1_every == 0:
                 slope = grad(real_logits.sum(), real, create_graph=True)[0].flatten(1).norm(dim=1)
                 loss = loss + how.r1_every * how.r1 / 2 * slope.square().mean()
+            if how.r2 and step % how.r1_every == 0:
+                slope = grad(fake_logits.sum(), fake, create_graph=True)[0].flatten(1).norm(dim=1)
+                loss = loss + how.r1_every * how.r2 / 2 * slope.square().mean()
             if how.gradient_penalty:
                 between = (one.shares * real + (1 - one.shares) * fake).detach().requires_grad_()
                 logits = discriminator(between, one.real_classes)[0]
@@ -145,7 +150,11 @@ def train(generator: Any, discriminator: Any, average: Any, steps: Sequence[Sequ
         for update, one in enumerate(draws[how.d_steps - 1 :]):
             fakes = generator(one.latents, one.fake_classes) if update else fakes
             logits, guess = discriminator(seen(fakes, one, 2, how), one.fake_classes)
-            g_loss = loss = G_LOSSES[how.name](logits)
+            if how.name == "relativistic":
+                logits_of_real = discriminator(seen(one.real_images, one, 0, how), one.real_classes)[0].detach()
+                g_loss = loss = G_LOSSES[how.name](logits - logits_of_real)
+            else:
+                g_loss = loss = G_LOSSES[how.name](logits)
             if how.conditional == "auxiliary":
                 loss = loss + how.auxiliary * cross_entropy(guess, one.fake_classes)
             row |= {"g_loss": g_loss, "d_fake_after": logits.sigmoid()}

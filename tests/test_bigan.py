@@ -53,7 +53,10 @@ class Pairs(nn.Module):
 
 
 @pytest.mark.usefixtures("in_double")
-@pytest.mark.parametrize("changes", [*({"name": name} for name in LOSSES), {"r1": 2.0, "translation": 0.125}])
+@pytest.mark.parametrize(
+    "changes",
+    [*({"name": name} for name, loss in LOSSES.items() if not loss.relative), {"r1": 2.0, "translation": 0.125}],
+)
 def test_a_step_is_that_of_plain_pytorch(changes: dict[str, Any]):
     params = params_of(**changes)
     players = players_of(bigan, params)

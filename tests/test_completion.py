@@ -262,6 +262,7 @@ def test_the_prior_draws_to_images_with_higher_scores(loss: str):
         ("least_squares", [12.5, 0.5, 1200.5]),  # half the square of score - 1
         ("hinge", [5, 1, 0]),  # D's loss of a real image
         ("wasserstein", [3, 1, -24]),  # of images with scores of 2 +- 2
+        ("relativistic", [6.0092, 2.3556, 0]),  # (log(1 + e^4) + log(1 + e^8)) / 2, (log 2 + log(1 + e^4)) / 2
     ],
 )
 def test_the_prior_of_each_loss_has_its_form(loss: str, expected: list[float]):

@@ -88,6 +88,12 @@ def test_a_game_without_a_discriminator_of_images_is_not_completed_and_says_why(
         ("infogan", {"train.d_steps": "2"}, "train.d_steps = 2: game infogan does not read it: set it to 1"),
         ("bigan", {"loss.weight_clip": "0.1"}, "loss.weight_clip = 0.1: game bigan does not read it: set it to 0"),
         ("aae", {"train.cutout": "0.5"}, "train.cutout = 0.5: game aae does not read it: set it to 0"),
+        ("aae", {"loss.r2": "1"}, "loss.r2 = 1.0: game aae does not read it: set it to 0"),
+        (
+            "semi",
+            {"loss.name": "relativistic", "loss.real_label_low": "1", "loss.real_label_high": "1"},
+            "loss.name = relativistic: game semi compares no images: set it to another",
+        ),
         ("aae", {"games.aae.adversary": "-1"}, "games.aae.adversary = -1"),
     ],
 )

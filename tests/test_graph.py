@@ -78,7 +78,15 @@ def test_graphed_steps_of_two_gpus_give_the_bytes_of_the_plain_ones(precision: s
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-@pytest.mark.parametrize("changes", [{"game": "semi"}, {"game": "semi", "feature_matching": True}], ids=str)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"game": "semi"},
+        {"game": "semi", "feature_matching": True},
+        {"name": "relativistic", "r2": 0.1, "real_label_low": 1, "real_label_high": 1},
+    ],
+    ids=str,
+)
 def test_a_graphed_step_of_every_game_gives_the_bytes_of_the_plain_step(changes: dict[str, Any]):
     device = torch.device("cuda")
     params = settings(precision="fp32", translation=0.125, r1=0.1, steps=9, conditional="none", **changes)

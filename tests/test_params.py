@@ -49,6 +49,7 @@ def test_steps_may_be_written_with_an_exponent(params_file: Path):
         ((r"^  real_label_low: \S+", "  real_label_low: 0.95"), ["loss.real_label_low = 0.95 is over"]),
         ((r"^  gradient_penalty: \S+", "  gradient_penalty: 10"), ["loss.gradient_penalty", "set model.d_norm"]),
         ((r"^  name: \S+", "  name: hinge"), ["loss.name = hinge has no labels"]),
+        ((r"^  r2: \S+", "  r2: -1"), ["loss.r2 = -1"]),
         ((r"^  d_steps: \S+", "  d_steps: 0"), ["train.d_steps = 0"]),
         ((r"^  width: \S+", "  width: 3"), ["model.width = 3"]),
         ((r"^  conditional: \S+", "  conditional: concatenate"), ["model.conditional = 'concatenate'", "mean concat?"]),

@@ -297,9 +297,9 @@ def test_stage_two_begins_with_stage_one_enlarged_and_word_order_counts(tmp_path
 def test_a_discriminator_adds_the_product_of_its_features_with_the_caption(tmp_path: Path):
     _, players, batch = players_and_batch(tmp_path)
     critic = players.networks["discriminator"].eval()
-    features = critic.look(batch.b).permute(0, 2, 3, 1).reshape(4, -1)
+    features = critic.judge.downsample(batch.b).permute(0, 2, 3, 1).reshape(4, -1)
     read = plainly_read(critic.reader, batch.captions)
-    expected = features @ critic.to_logit.weight[0] + critic.to_logit.bias
+    expected = features @ critic.judge.to_logit.weight[0] + critic.judge.to_logit.bias
     expected = expected + torch.einsum("nf,df,nd->n", features, critic.to_caption.weight, read)
     torch.testing.assert_close(critic(batch.b, batch.captions), expected)
 

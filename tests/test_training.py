@@ -20,7 +20,7 @@ from ganlib.features.judge import ROTATIONS, Judge
 from ganlib.features.seen import look
 from ganlib.functional.augmentation import cut_out, draw_colours, draw_corners, draw_shifts, flip, recolour, translate
 from ganlib.functional.averages import decay_for, update_ema
-from ganlib.functional.losses import LOSSES, Targets, gradient_penalty, r1_penalty
+from ganlib.functional.losses import LOSSES, Targets, gradient_penalty, zero_centred_penalty
 from ganlib.games import gan
 from ganlib.games.gan import Recipe, draw_targets
 from ganlib.networks import dcgan, resnet
@@ -519,5 +519,5 @@ def test_without_a_halflife_the_last_weights_are_published():
 
 def test_the_r1_penalty_of_a_linear_discriminator_is_half_its_squared_weight():
     weight, images = torch.randn(12), torch.randn(5, 3, 2, 2, requires_grad=True)
-    penalty = r1_penalty(images.flatten(1) @ weight, images)
+    penalty = zero_centred_penalty(images.flatten(1) @ weight, images)
     assert penalty.item() == pytest.approx(weight.square().sum().item() / 2, rel=1e-5)

@@ -26,9 +26,12 @@ MAX_FRAMES = 2000
 """Of the animated walk: all are in memory at once."""
 ONE_UPDATE = {"loss.gradient_penalty": 0, "loss.weight_clip": 0, "train.d_steps": 1, "train.g_steps": 1}
 NO_IMAGES = {"train.cutout": 0, "train.colour": 0, "train.instance_noise": 0}
-UNREAD = {"infogan": ONE_UPDATE, "bigan": ONE_UPDATE, "aae": ONE_UPDATE | NO_IMAGES, "vision_aided": ONE_UPDATE}
-"""By game: keys that it does not read, since it has one update a step, or since its D sees no images, and what turns
-them off. `train.translation`, which is on as committed, is left aside."""
+OWN_UPDATE = ONE_UPDATE | {"loss.r2": 0}
+UNREAD = {"infogan": OWN_UPDATE, "bigan": OWN_UPDATE, "aae": OWN_UPDATE | NO_IMAGES, "vision_aided": ONE_UPDATE}
+"""By game: keys that it does not read, since it has one update a step, or an update of D's of its own, or since its D
+sees no images, and what turns them off. `train.translation`, which is on as committed, is left aside."""
+COMPARE = ("gan", "vision_aided")
+"""Games in which D tells the images that G learns from apart from real ones, so that a loss may take the difference."""
 STEERED = "the judge, who knows all labels, would steer game {}, which hides them: set it to warn"
 MAX_REFUSAL, MAX_LINES = 380, 5
 """Characters and lines about mistakes: what follows from the first ones is no help."""
@@ -131,6 +134,8 @@ def _check_together(params: Params) -> None:
     for key, off in UNREAD.get(params.game, {}).items():
         if (value := attrgetter(key)(params)) != off:
             raise ValueError(f"{key} = {value}: game {params.game} does not read it: set it to {off}")
+    if params.loss.name == "relativistic" and params.game not in COMPARE:
+        raise ValueError(f"loss.name = relativistic: game {params.game} compares no images: set it to another")
     if params.game == "semi" and params.train.on_collapse != "warn":
         raise ValueError(f"train.on_collapse = {params.train.on_collapse}: {STEERED.format(params.game)}")
     if params.loss.gradient_penalty and params.model.d_norm == "batch":

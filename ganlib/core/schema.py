@@ -188,14 +188,14 @@ class ModelParams(Section):
 
 LabelledLoss = Literal["nonsaturating", "minimax", "boundary", "least_squares"]
 """Losses that pull logits towards labels, which can be smoothed and flipped."""
-CriticLoss = Literal["hinge", "wasserstein"]
+CriticLoss = Literal["hinge", "wasserstein", "relativistic"]
 """Losses that know no labels."""
 
 
 class LossParams(Section):
     name: Literal[LabelledLoss, CriticLoss]
     """`nonsaturating`, `minimax` (Goodfellow 2014), `boundary` (Hjelm 2017), `least_squares` (Mao 2017), `hinge` (Lim
-    2017), `wasserstein`.
+    2017), `wasserstein`, `relativistic` (Jolicoeur-Martineau 2018, R3GAN's with `r1` and `r2`).
     """
     real_label_low: Annotated[Float, Field(gt=0.5, le=1)]
     """Lower end of D's targets for real images, drawn per image: one-sided label smoothing (Salimans 2016)."""
@@ -208,9 +208,11 @@ class LossParams(Section):
     weight_clip: Annotated[Float, Field(ge=0, le=1000)]
     """Largest weight of D (WGAN, Arjovsky 2017), 0.01 in the paper; 0 turns it off."""
     r1: Weight
-    """Weight of the R1 gradient penalty on D (Mescheder 2018), never in bf16; 0 turns it off."""
+    """Weight of the R1 gradient penalty on D at real images (Mescheder 2018), never in bf16; 0 turns it off."""
+    r2: Weight
+    """Weight of the same at fakes, R2, which R3GAN (Huang 2024) adds; 0 turns it off."""
     r1_every: Annotated[Int, Field(ge=1, le=10_000)]
-    """Steps from one R1 penalty to the next, its weight multiplied by as many (Karras 2020)."""
+    """Steps from one R1 and R2 penalty to the next, their weights multiplied by as many (Karras 2020)."""
     auxiliary: Annotated[Float, Field(gt=0, le=1e6)]
     """Weight of the class loss in D's and G's, for `model.conditional: auxiliary` (Odena 2017); in D's, for `semi`."""
 

@@ -1,7 +1,8 @@
 """Adversarial losses: pure functions of logits. D returns logits, so sigmoid and log are one stable softplus.
 
 D's side takes (real_logits, fake_logits, real_labels, fake_labels), all (N,), and returns a scalar; labels are 1 and 0
-but for smoothing and flips, and losses without labels leave them aside. G's side takes fake_logits (N,).
+but for smoothing and flips, and losses without labels leave them aside. G's side takes fake_logits (N,), or, of a
+`relative` loss, by how much each lies above a real image's.
 
 The prior is for a search among a trained generator's images (`completion`): it takes D's scores of these, (N,), and of
 images drawn at random, (M,), and returns how unreal each is, (N,), in units that do not depend on the training.
@@ -49,6 +50,8 @@ class Loss(NamedTuple):
     """What D's loss can fall to on average."""
     undecided: Callable[[Targets], float | None]
     """D's best logit where it can't tell real from fake; None if any logit of a range is as good."""
+    relative: bool = False
+    """Whether only differences of real and fake logits count, in G's side as in D's."""
 
 
 def cross_entropy_d_loss(real_logits: Tensor, fake_logits: Tensor, real_labels: Tensor, fake_labels: Tensor) -> Tensor:
@@ -99,6 +102,15 @@ def wasserstein_d_loss(real_logits: Tensor, fake_logits: Tensor, real_labels: Te
     return fake_logits.mean() - real_logits.mean()
 
 
+def relativistic_d_loss(real_logits: Tensor, fake_logits: Tensor, real_labels: Tensor, fake_labels: Tensor) -> Tensor:
+    """-log sigmoid(D(x) - D(G(z))): each real image is to be more real than the fake beside it.
+
+    Relativistic GAN (Jolicoeur-Martineau 2018, arXiv:1807.00734), in pairs; G's side is `nonsaturating_g_loss` of the
+    opposite difference. With R1 and R2 it is the game of R3GAN (Huang et al. 2024, arXiv:2501.05441).
+    """
+    return softplus(fake_logits - real_logits).mean()
+
+
 def mean_g_loss(fake_logits: Tensor) -> Tensor:
     """-D(G(z)): the generator's side of the hinge (Lim & Ye 2017) and Wasserstein losses."""
     return -fake_logits.mean()
@@ -146,6 +158,11 @@ def wasserstein_prior(scores: Tensor, drawn: Tensor) -> Tensor:
     return (drawn.mean() - scores) / torch.where(measurable, spread, torch.inf)
 
 
+def relativistic_prior(scores: Tensor, drawn: Tensor) -> Tensor:
+    """-log sigmoid of how far D(x) lies above the scores of drawn images, in the mean: G's loss, with these for x."""
+    return softplus(drawn - scores[:, None]).mean(1)
+
+
 CROSS_ENTROPY = Loss(
     cross_entropy_d_loss,
     nonsaturating_g_loss,
@@ -182,6 +199,15 @@ LOSSES = {
         smallest_d_loss=lambda _: -math.inf,
         undecided=lambda _: None,
     ),
+    "relativistic": Loss(
+        relativistic_d_loss,
+        nonsaturating_g_loss,
+        relativistic_prior,
+        labelled=False,
+        smallest_d_loss=lambda _: 0.0,
+        undecided=lambda _: None,
+        relative=True,
+    ),
 }
 
 
@@ -199,13 +225,13 @@ def class_loss(class_logits: Tensor, labels: Tensor) -> Tensor:
     return cross_entropy(class_logits, labels)
 
 
-def r1_penalty(real_logits: Tensor, real_images: Tensor) -> Tensor:
-    """Return half the mean squared norm of D's gradient at real images (Mescheder 2018, arXiv:1801.04406).
+def zero_centred_penalty(logits: Tensor, images: Tensor) -> Tensor:
+    """Return half the mean squared norm of D's gradient at images: R1 at real ones, R2 at fakes.
 
-    It keeps D from telling the few real images apart by detail that no generator can match. `real_images` (N, C, H, W)
-    must require a gradient and have led to `real_logits` (N,).
+    R1 keeps D from telling the few real images apart by detail that no generator can match (Mescheder 2018,
+    arXiv:1801.04406, which names both). `images` (N, C, H, W) must require a gradient and have led to `logits` (N,).
     """
-    return 0.5 * _squared_gradient(real_logits, real_images).mean()
+    return 0.5 * _squared_gradient(logits, images).mean()
 
 
 def gradient_penalty(

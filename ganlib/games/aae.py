@@ -14,7 +14,7 @@ from torch import nn
 
 from ganlib.core.schema import Params
 from ganlib.functional.latents import draw_latents
-from ganlib.functional.losses import r1_penalty
+from ganlib.functional.losses import zero_centred_penalty
 from ganlib.games import gan
 from ganlib.games.gan import draw_real, draw_targets
 from ganlib.metrics.manifold import nearest_neighbours
@@ -110,7 +110,7 @@ def step(players: Players, batches: Sequence[Batch], recipe: Recipe) -> Result:
     latents = batch.latents[:, :, None, None].requires_grad_(penalised)
     real_logits, fake_logits = critic(latents.flatten(1))[:, 0], critic(codes.detach())[:, 0]
     d_loss = recipe.loss.discriminator(real_logits, fake_logits, *batch.targets)
-    penalty = recipe.r1_weight * r1_penalty(real_logits, latents) if penalised else 0
+    penalty = recipe.r1_weight * zero_centred_penalty(real_logits, latents) if penalised else 0
     update(players.optimizers["d"], d_loss + penalty)
     with frozen_weights(critic):
         logits = critic(codes)[:, 0]

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from ganlib.core.schema import Params
-from ganlib.functional.losses import Loss, Targets, r1_penalty
+from ganlib.functional.losses import Loss, Targets, zero_centred_penalty
 from ganlib.games import gan
 from ganlib.games.gan import FAKE, JUDGED, REAL, Batch, Recipe, as_seen
 from ganlib.metrics.manifold import nearest_neighbours
@@ -78,7 +78,7 @@ def step(players: Players, batches: Sequence[Batch], recipe: Recipe) -> Result:
     with autocast(codes, recipe.bf16):
         fake_logits = discriminator(seen_fake, batch.latents).float()
     d_loss = recipe.loss.discriminator(real_logits, fake_logits, *batch.targets)
-    penalty = recipe.r1_weight * r1_penalty(real_logits, seen_real) if penalised else 0
+    penalty = recipe.r1_weight * zero_centred_penalty(real_logits, seen_real) if penalised else 0
     update(players.optimizers["d"], d_loss + penalty)
     seen_fake = as_seen(fake_images, batch, JUDGED, recipe)
     with frozen_weights(discriminator), autocast(codes, recipe.bf16):

@@ -25,8 +25,8 @@ from ganlib.functional.losses import (
     Targets,
     class_loss,
     gradient_penalty,
-    r1_penalty,
     undecided_probability,
+    zero_centred_penalty,
 )
 from ganlib.metrics.linear import linear_guesses
 from ganlib.networks.families import Discriminator, build_discriminator, build_generator, network_configs
@@ -55,7 +55,9 @@ class Recipe:
     d_steps: int
     """Updates of D in a step, each on its own batch; what batches are left are G's."""
     r1_weight: float
-    """Weight of the R1 penalty in this step; 0 on steps that go without."""
+    """Weight of the R1 penalty, at real images, in this step; 0 on steps that go without."""
+    r2_weight: float
+    """Likewise of R2, at fakes."""
     gradient_penalty: float
     """Weight of WGAN-GP's penalty."""
     weight_clip: float
@@ -135,6 +137,7 @@ def recipe(params: Params, device: torch.device) -> Recipe:
         targets=targets_of(params.loss),
         d_steps=params.train.d_steps,
         r1_weight=0,
+        r2_weight=0,
         gradient_penalty=params.loss.gradient_penalty,
         weight_clip=params.loss.weight_clip,
         auxiliary=params.loss.auxiliary * (params.model.conditional == "auxiliary"),
@@ -152,10 +155,11 @@ def targets_of(loss: LossParams) -> Targets:
 
 
 def recipe_at(step: int, recipe: Taken, params: Params) -> Taken:
-    """Return the recipe of one step: R1 when it is due, noise as far as it has faded."""
-    due = step % params.loss.r1_every == 0
+    """Return the recipe of one step: R1 and R2 when they are due, noise as far as it has faded."""
+    every = params.loss.r1_every
+    due = every if step % every == 0 else 0
     noise = params.train.instance_noise * (1 - step / params.steps)
-    return replace(recipe, r1_weight=params.loss.r1 * params.loss.r1_every * due, noise=noise)
+    return replace(recipe, r1_weight=params.loss.r1 * due, r2_weight=params.loss.r2 * due, noise=noise)
 
 
 def kind(recipe: Recipe) -> Hashable:
@@ -298,19 +302,22 @@ def discriminator_step(
 
     `also` is a scalar of D's that the update lowers too, for games that ask more of D.
     """
-    discriminator, penalised = players.networks["discriminator"], recipe.r1_weight > 0
-    seen_real = as_seen(batch.real_images, batch, REAL, recipe).requires_grad_(penalised)
-    with autocast(seen_real, recipe.bf16 and not penalised):  # bf16 is too coarse for the penalty's second derivative
+    discriminator = players.networks["discriminator"]
+    seen_real = as_seen(batch.real_images, batch, REAL, recipe).requires_grad_(recipe.r1_weight > 0)
+    # bf16 is too coarse for a penalty's second derivative.
+    with autocast(seen_real, recipe.bf16 and not recipe.r1_weight):
         real_logits, real_class_loss = discriminate(discriminator, seen_real, batch.real_classes, recipe)
-    seen_fake = as_seen(fake_images, batch, FAKE, recipe)
-    with autocast(seen_fake, recipe.bf16):
+    seen_fake = as_seen(fake_images, batch, FAKE, recipe).requires_grad_(recipe.r2_weight > 0)
+    with autocast(seen_fake, recipe.bf16 and not recipe.r2_weight):
         fake_logits, fake_class_loss = discriminate(discriminator, seen_fake, batch.fake_classes, recipe)
     d_loss = recipe.loss.discriminator(real_logits, fake_logits, *batch.targets)
     total = d_loss if also is None else d_loss + also
     if recipe.auxiliary:
         total = total + recipe.auxiliary * (real_class_loss + fake_class_loss)
     if recipe.r1_weight:
-        total = total + recipe.r1_weight * r1_penalty(real_logits, seen_real)
+        total = total + recipe.r1_weight * zero_centred_penalty(real_logits, seen_real)
+    if recipe.r2_weight:
+        total = total + recipe.r2_weight * zero_centred_penalty(fake_logits, seen_fake)
     if batch.shares is not None:
         critic = partial(discriminator, labels=batch.real_classes)
         total = total + recipe.gradient_penalty * gradient_penalty(critic, seen_real, seen_fake, batch.shares)
@@ -331,12 +338,20 @@ def generator_step(
     with frozen_weights(discriminator), autocast(fake_images, recipe.bf16):
         seen_fake = as_seen(fake_images, batch, JUDGED, recipe)
         logits, fake_class_loss = discriminate(discriminator, seen_fake, batch.fake_classes, recipe)
-    g_loss = recipe.loss.generator(logits)
+        compared = logits - real_beside(discriminator, batch, recipe) if recipe.loss.relative else logits
+    g_loss = recipe.loss.generator(compared)
     total = g_loss if also is None else g_loss + also
     if recipe.auxiliary:
         total = total + recipe.auxiliary * fake_class_loss
     update(players.optimizers["g"], total)
     return g_loss, logits
+
+
+def real_beside(discriminator: Discriminator, batch: Batch, recipe: Recipe) -> torch.Tensor:
+    """Return D's logits (N,) of the real images that a relative loss holds G's fakes against, as D saw them."""
+    with torch.no_grad():
+        seen_real = as_seen(batch.real_images, batch, REAL, recipe)
+        return discriminate(discriminator, seen_real, batch.real_classes, recipe)[0]
 
 
 def discriminate(

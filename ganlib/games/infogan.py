@@ -22,7 +22,7 @@ from ganlib.core.schema import Params
 from ganlib.features.judge import Judge
 from ganlib.features.judging import BATCH_SIZE, batches, judge_images
 from ganlib.functional.latents import LENGTH, draw_latents, parts_of, split_latents
-from ganlib.functional.losses import r1_penalty
+from ganlib.functional.losses import zero_centred_penalty
 from ganlib.games import gan
 from ganlib.games.gan import FAKE, JUDGED, REAL, Batch, as_seen, draw_batch, draw_real
 from ganlib.metrics.agreement import counts_of, matched_error, mutual_information
@@ -155,7 +155,7 @@ def discriminator_step(
     d_loss = recipe.loss.discriminator(real_logits, fake_logits, *batch.targets)
     total = d_loss + recipe.weight * sum(losses_of(guesses, batch.latents, recipe))
     if penalised:
-        total = total + recipe.r1_weight * r1_penalty(real_logits, seen_real)
+        total = total + recipe.r1_weight * zero_centred_penalty(real_logits, seen_real)
     update(players.optimizers["d"], total)
     return d_loss, real_logits, fake_logits
 

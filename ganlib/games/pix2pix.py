@@ -16,7 +16,7 @@ from ganlib.core.errors import UserError
 from ganlib.core.images import to_unit_range
 from ganlib.core.packed import Split
 from ganlib.core.precision import precision_of
-from ganlib.functional.losses import LOSSES, Loss, r1_penalty
+from ganlib.functional.losses import LOSSES, Loss, zero_centred_penalty
 from ganlib.networks.patches import PatchDiscriminator
 from ganlib.networks.translators import build_translator
 from ganlib.training.claims import Ablation, Claim, Translated
@@ -225,7 +225,7 @@ def judged(
     d_loss = recipe.loss.discriminator(real_logits, fake_logits, *labels)
     total = d_loss
     if penalised:  # of an image's mean logit, whatever the number of its patches
-        total = d_loss + recipe.r1_weight * r1_penalty(real_logits.reshape(len(real), -1).mean(1), real)
+        total = d_loss + recipe.r1_weight * zero_centred_penalty(real_logits.reshape(len(real), -1).mean(1), real)
     return Judged(d_loss, total, real_logits, fake_logits)
 
 

@@ -148,7 +148,10 @@ def join_labels(vectors: torch.Tensor, labels: torch.Tensor | None, classes: int
 
 def join_planes(images: torch.Tensor, labels: torch.Tensor | None, classes: int) -> torch.Tensor:
     """Return images (N, C, H, W) with a constant plane for each class, 1 for the label's, (N, C + classes, H, W)."""
-    if not classes:
-        return images
-    planes = encoded(labels, classes).to(images)[:, :, None, None].expand(-1, -1, *images.shape[2:])
-    return torch.cat([images, planes], 1)
+    return with_planes(images, encoded(labels, classes)) if classes else images
+
+
+def with_planes(maps: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
+    """Return maps (N, C, h, w) with vectors (N, d) at every place behind them, (N, C + d, h, w)."""
+    planes = vectors.to(maps)[:, :, None, None].expand(-1, -1, *maps.shape[2:])
+    return torch.cat([maps, planes], 1)

@@ -12,8 +12,8 @@ from torch import nn
 from torch.nn.functional import interpolate
 
 from ganlib.core.captions import FIRST, PADDING
-from ganlib.networks.blocks import MOST, NORMS, Residual, first_size, initialise, layer_widths
-from ganlib.networks.dcgan import Generator, doubling
+from ganlib.networks.blocks import NORMS, Residual, initialise, with_planes
+from ganlib.networks.dcgan import Discriminator, Generator, doubling
 from ganlib.networks.products import Halving
 
 KERNEL = 4
@@ -96,7 +96,7 @@ class StageTwo(nn.Module):
             nn.init.zeros_(parameter)
 
     def forward(self, images: torch.Tensor, conditions: torch.Tensor) -> torch.Tensor:
-        found = join(self.halve(images), conditions)
+        found = with_planes(self.halve(images), conditions).contiguous(memory_format=torch.channels_last)
         refined = self.to_image(self.refine(found))
         return refined + interpolate(images, size=refined.shape[2:], mode="bicubic")
 
@@ -185,22 +185,11 @@ class CaptionDiscriminator(nn.Module):
 
     def __init__(self, *, words: int, length: int, width: int, image_size: int, channels: int, norm: str):
         super().__init__()
-        widths = layer_widths(width, image_size, MOST)
-        layers: list[nn.Module] = [Halving(channels, widths[0], KERNEL, True), nn.LeakyReLU(0.2)]
-        for narrow, wide in pairwise(widths):
-            layers += [Halving(narrow, wide, KERNEL, norm == "none"), NORMS[norm](wide), nn.LeakyReLU(0.2)]
-        self.look = nn.Sequential(*layers)
-        features = widths[-1] * first_size(image_size) ** 2
-        self.to_logit, self.to_caption = nn.Linear(features, 1), nn.Linear(features, length, bias=False)
-        initialise(self)
+        self.judge = Discriminator(width=width, image_size=image_size, channels=channels, norm=norm)
+        self.to_caption = nn.Linear(self.judge.to_logit.in_features, length, bias=False)
+        initialise(self.to_caption)
         self.reader = TextEncoder(words, length)
 
     def forward(self, images: torch.Tensor, captions: torch.Tensor) -> torch.Tensor:
-        features = self.look(images).permute(0, 2, 3, 1).flatten(1)
-        return self.to_logit(features)[:, 0] + (self.to_caption(features) * self.reader(captions)).sum(1)
-
-
-def join(maps: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
-    """Return maps (N, C, h, w) with vectors (N, d) at every place behind them, (N, C + d, h, w)."""
-    planes = vectors.to(maps)[:, :, None, None].expand(-1, -1, *maps.shape[2:])
-    return torch.cat([maps, planes], 1).contiguous(memory_format=torch.channels_last)
+        features = self.judge.features(images, None)
+        return self.judge.to_logit(features)[:, 0] + (self.to_caption(features) * self.reader(captions)).sum(1)

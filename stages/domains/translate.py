@@ -56,7 +56,8 @@ def main(
     device = prepared_device(params)
     game, folders = translating_game_of(params), {"baseline": baseline, "ours": training}
     if caption:
-        check_reads(params)
+        if params.pairs.kind != "captions":
+            raise UserError(f"--caption: game {params.game} reads no captions: train game stackgan, of kind captions")
         sentences = list(dict.fromkeys(caption))
         return write_told(sentences, load_average(training, THERE, game), params, out, picture, device)
     networks = {
@@ -101,12 +102,6 @@ def shown(made: Mapping[str, Images], pairs: Path, a: Images, b: Images, params:
     if params.pairs.kind == "captions":
         return told_rows(made, decoded(a, read_meta(pairs / "a")["vocabulary"]), b)
     return labelled_rows(rows_of(made, a, b, translating_game_of(params), params))
-
-
-def check_reads(params: DomainsParams) -> None:
-    """Raise UserError where the game reads no captions."""
-    if params.pairs.kind != "captions":
-        raise UserError(f"--caption: game {params.game} reads no captions: train game stackgan, of kind captions")
 
 
 def write_told(
