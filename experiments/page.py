@@ -1,0 +1,192 @@
+"""docs/claims.md and its charts, of what is stored in this folder and of nothing else."""
+
+import csv
+import io
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+import numpy as np
+import pandas as pd
+import vl_convert
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from PIL import Image, ImageDraw, ImageFont
+
+from experiments.claims import ORDER, Claim, Comparison, Outcome, load_claim, outcome_of, together
+from experiments.runs import AVERAGED, FIGURES, FOLDER, Run, figure_of, read_runs
+
+DOCS = Path("docs")
+TILE, ACROSS, LABEL = 420, 3, 22
+"""Pixels of a grid's side, grids in a row, and pixels for what they are called."""
+COLOURS = ("#1f6fb2", "#d1495b", "#2a9d5c", "#8a5cc2", "#c77f0a", "#4f5d6b")
+
+
+def write_page() -> None:
+    """Write the page, its charts, and a table of all runs."""
+    (DOCS / "claims").mkdir(parents=True, exist_ok=True)
+    claims = {name: load_claim(name) for name in ORDER}
+    runs = {side: read_runs(side) for claim in claims.values() for side in claim.sides}
+    sections = [section(number, name, claim, runs) for number, (name, claim) in enumerate(claims.items(), 1)]
+    environment = Environment(loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined)
+    text = environment.get_template("claims.md.jinja").render(claims=sections)
+    (DOCS / "claims.md").write_text(text, encoding="utf-8")
+    (FOLDER / "results.csv").write_text(table_of(runs), encoding="utf-8")
+
+
+def section(number: int, name: str, claim: Claim, runs: Mapping[str, list[Run]]) -> dict[str, Any]:
+    """Return what the page says of a claim, and draw its chart; without rows where not all sides have run."""
+    said: dict[str, Any] = {"number": number, "name": name, "claim": claim, "rows": [], "told": "not run yet"}
+    if not all(runs[side] for side in claim.sides):
+        return said
+    outcomes = [outcome_of(test, runs) for test in claim.tests]
+    (DOCS / "claims" / f"{name}.svg").write_text(chart(claim, runs), encoding="utf-8")
+    return said | {
+        "told": told(outcomes),
+        "rows": [row(test, outcome, runs) for test, outcome in zip(claim.tests, outcomes, strict=True)],
+        "commits": ", ".join(sorted({run.commit[:10] for side in claim.sides for run in runs[side]})),
+        "lines": [wrapped(line) for line in claim.lines],
+        "grids": shown(claim, runs),
+    }
+
+
+def shown(claim: Claim, runs: Mapping[str, Sequence[Run]]) -> list[str]:
+    """Return the runs whose grids stand beside each other: of sides with seed 1, or of the first seeds of one side."""
+    if len(claim.sides) > 1:
+        return [run.name for side in claim.sides for run in runs[side] if run.seed == 1]
+    return [run.name for run in runs[claim.sides[0]][:ACROSS]] if claim.tests[0].sense == "scattered" else []
+
+
+def told(outcomes: Sequence[Outcome]) -> str:
+    """Return a claim's verdict, and how many of its tests hold."""
+    held = sum(outcome.verdict == "holds" for outcome in outcomes)
+    return f"**{together(outcomes)}**" + (f"; {held} of {len(outcomes)} tests hold" if len(outcomes) > 1 else "")
+
+
+def wrapped(line: str, width: int = 110) -> str:
+    """Return a command over several lines, with backslashes, broken before options."""
+    parts = re.split(r" (?=-S |evaluate$)", line)
+    lines = [parts[0]]
+    for part in parts[1:]:
+        if len(lines[-1]) + len(part) > width:
+            lines.append(f"    {part}")
+        else:
+            lines[-1] += f" {part}"
+    return " \\\n".join(lines)
+
+
+def row(test: Comparison, outcome: Outcome, runs: Mapping[str, list[Run]]) -> list[str]:
+    """Return the cells of a line of a claim's table."""
+    label, means = FIGURES[test.figure][1], mean_of(runs[test.of], test.figure)
+    if test.sense == "scattered":
+        values = [figure_of(run, test.figure) for run in runs[test.of]]
+        said = f"{label} of `{test.of}` scatters by more than a run's own interval"
+        means += f", {min(values):.3g} to {max(values):.3g}"
+        found = f"{outcome.mean:.3g} times as much ({outcome.low:.3g} to {outcome.high:.3g})"
+    else:
+        said = f"{label}: `{test.of}` {test.sense} than {test.than}"
+        found = f"{outcome.mean:+.3g}" + ("" if outcome.seeds < 2 else f" ({outcome.low:+.3g} to {outcome.high:+.3g})")
+        if isinstance(test.than, str):
+            said, means = said.replace(test.than, f"`{test.than}`"), f"{means}, {mean_of(runs[test.than], test.figure)}"
+    return [said, means, found, str(outcome.seeds), outcome.verdict]
+
+
+def mean_of(runs: Sequence[Run], figure: str) -> str:
+    return f"{np.mean([figure_of(run, figure) for run in runs]):.3g}"
+
+
+def table_of(runs: Mapping[str, list[Run]]) -> str:
+    """Return all runs as CSV: what they are, and each figure that they have."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(["name", "side", "seed", "commit", "protocol", "data", *FIGURES])
+    for run in (run for side in sorted(runs) for run in runs[side]):
+        figures = [
+            f"{figure_of(run, name):.6g}" if compute or name in run.metrics else ""
+            for name, (compute, _) in FIGURES.items()
+        ]
+        writer.writerow([run.name, run.side, run.seed, run.commit, run.protocol, run.data, *figures])
+    return buffer.getvalue()
+
+
+def chart(claim: Claim, runs: Mapping[str, list[Run]]) -> str:
+    """Draw what a claim is about: curves of all seeds, intervals of seeds, or losses against distance."""
+    first = claim.tests[0]
+    if first.sense == "scattered":
+        drawn = intervals(runs[first.of], first.figure)
+    elif first.figure.startswith("rank_"):
+        drawn = against(runs[first.of][0])
+    else:
+        drawn = curves({side: runs[side] for side in claim.sides})
+    svg = vl_convert.vegalite_to_svg(drawn.configure(background="white").configure_axis(grid=False).to_dict())
+    return re.sub(r"(gradient|clip)_?\d+", r"\1", svg) + "\n"
+
+
+def curves(sides: Mapping[str, list[Run]]) -> Any:
+    """Draw the distance along each training, thin, and each side's mean over seeds."""
+    rows = [
+        {"side": side, "seed": run.seed, "step": step, "distance": distance}
+        for side, found in sides.items()
+        for run in found
+        for step, distance in zip(run.evaluations["step"], run.evaluations["distance"], strict=True)
+    ]
+    table = pd.DataFrame(rows)
+    colour = alt.Color(
+        "side:N", scale=alt.Scale(domain=list(sides), range=COLOURS[: len(sides)]), legend=alt.Legend(title=None)
+    )
+    base = alt.Chart(table, width=560, height=240).encode(
+        x=alt.X("step:Q", title="step"),
+        y=alt.Y("distance:Q", title="distance to held-out images", scale=alt.Scale(type="log")),
+        color=colour,
+    )
+    thin = base.mark_line(opacity=0.35, strokeWidth=1).encode(detail="seed:N")
+    return thin + base.mark_line(strokeWidth=2.2).encode(y="mean(distance):Q")
+
+
+def intervals(runs: Sequence[Run], figure: str) -> Any:
+    """Draw a figure of each seed with the interval that its run gives."""
+    ends = ("low", "high")
+    rows = [
+        {"seed": run.seed, "value": figure_of(run, figure)} | {end: figure_of(run, f"{figure}_{end}") for end in ends}
+        for run in runs
+    ]
+    base = alt.Chart(pd.DataFrame(rows), width=560, height=240).encode(x=alt.X("seed:O", axis=alt.Axis(labelAngle=0)))
+    scale = alt.Scale(zero=False)
+    bars = base.mark_rule(color=COLOURS[0]).encode(y=alt.Y("low:Q", title=FIGURES[figure][1], scale=scale), y2="high:Q")
+    return bars + base.mark_point(color=COLOURS[0], filled=True, size=50).encode(y=alt.Y("value:Q", scale=scale))
+
+
+def against(run: Run) -> Any:
+    """Draw the distance at each evaluation of one run against losses and gradient norms."""
+    table = pd.DataFrame(run.evaluations)
+    base = alt.Chart(table, width=250, height=160).mark_point(filled=True, size=40)
+    shade = alt.Color("step:Q", scale=alt.Scale(scheme="viridis", reverse=True))
+
+    def panel(name: str) -> Any:
+        x = alt.X(f"{name}:Q", scale=alt.Scale(zero=False))
+        return base.encode(x=x, y=alt.Y("distance:Q", scale=alt.Scale(type="log")), color=shade)
+
+    panels = [panel(name) for name in AVERAGED]
+    return (panels[0] | panels[1]) & (panels[2] | panels[3])
+
+
+def write_grids(name: str, grids: Mapping[str, bytes]) -> None:
+    """Write the grids of a claim's sides beside each other, PNG files, as one picture."""
+    pictures = {side: Image.open(io.BytesIO(file)).convert("RGB") for side, file in grids.items()}
+    down = -(-len(pictures) // ACROSS)
+    canvas = Image.new("RGB", (min(len(pictures), ACROSS) * (TILE + 8) - 8, down * (TILE + LABEL + 8)), "white")
+    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(14)
+    for place, (side, picture) in enumerate(pictures.items()):
+        left, top = place % ACROSS * (TILE + 8), place // ACROSS * (TILE + LABEL + 8)
+        draw.text((left, top + 3), side, fill="black", font=font)
+        canvas.paste(picture.resize((TILE, TILE), Image.Resampling.LANCZOS), (left, top + LABEL))
+    (DOCS / "claims").mkdir(parents=True, exist_ok=True)
+    canvas.save(DOCS / "claims" / f"{name}.webp", quality=72, method=6)
+
+
+def seeds_of(line: str) -> list[int]:
+    """Return the seeds of a line that queues runs."""
+    (seeds,) = (word.removeprefix("seed=") for word in shlex.split(line) if word.startswith("seed="))
+    return [int(seed) for seed in seeds.split(",")]

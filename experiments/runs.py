@@ -1,0 +1,163 @@
+"""Runs: read from the experiments that DVC keeps in git, stored as results, and their figures."""
+
+import io
+import json
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from ruamel.yaml import YAML
+from scipy.stats import spearmanr
+
+FOLDER = Path("experiments")
+RESULTS = FOLDER / "results"
+KEPT = ("_low", "_high", "_floor", "coverage_heldout", "published_step", "protocol_extractor")
+"""Of metrics/details.json, names or their ends."""
+AVERAGED = ("d_loss", "g_loss", "d_grad_norm", "g_grad_norm")
+"""Of the history: means of its rows since the evaluation before."""
+QUARTER = 0.25
+
+
+class Run(NamedTuple):
+    """An experiment, as it is stored."""
+
+    name: str
+    side: str
+    seed: int
+    commit: str
+    """What it was run on."""
+    changes: dict[str, Any]
+    """Params that differ from those of the commit; data.path, which is a matter of the machine, is left out."""
+    protocol: str
+    data: str
+    """sha256 of the prepared images."""
+    metrics: dict[str, Any]
+    evaluations: dict[str, list[float]]
+    """Columns: step, distance (to held-out images), and what AVERAGED says."""
+
+
+def read_runs(side: str) -> list[Run]:
+    """Return the stored runs of a side, by seed; none where it has not been collected."""
+    path = RESULTS / f"{side}.json"
+    return [Run(**run) for run in json.loads(path.read_text(encoding="utf-8"))] if path.is_file() else []
+
+
+def write_runs(side: str, runs: list[Run]) -> None:
+    """Store the runs of a side, a line each."""
+    lines = [json.dumps(run._asdict(), sort_keys=True) for run in sorted(runs, key=lambda run: run.seed)]
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{side}.json").write_text("[\n" + ",\n".join(lines) + "\n]\n", encoding="utf-8")
+
+
+def git(*words: str) -> bytes:
+    """Return what git says; raise CalledProcessError where it refuses."""
+    return subprocess.run(["git", *words], check=True, capture_output=True).stdout
+
+
+def experiments_of(side: str) -> dict[str, tuple[str, str]]:
+    """Return the finished experiments of a side: their names, with the commits they were run on and their own."""
+    lines = git("for-each-ref", "--format=%(refname) %(objectname)", "refs/exps").decode().splitlines()
+    found = {}
+    for ref, own in (line.split() for line in lines):
+        parts = ref.split("/")  # refs/exps/ab/cdef.../NAME
+        name = parts[-1]
+        if len(parts) == 5 and (name == side or (name.rpartition("-")[0] == side and name.split("-")[-1].isdigit())):
+            found[name] = parts[2] + parts[3], own
+    return found
+
+
+def collect(name: str, side: str, commit: str, own: str) -> Run:
+    """Read an experiment from git."""
+
+    def show(revision: str, path: str) -> bytes:
+        return git("show", f"{revision}:{path}")
+
+    params, before = (flat(YAML(typ="safe", pure=True).load(show(at, "params.yaml"))) for at in (own, commit))
+    changes = {key: value for key, value in params.items() if value != before.get(key) and key != "data.path"}
+    metrics, details = (json.loads(show(own, f"metrics/{file}.json")) for file in ("evaluate", "details"))
+    kept = {key: value for key, value in details.items() if key.endswith(KEPT)}
+    evaluations, history = (
+        pd.read_csv(io.BytesIO(show(own, f"metrics/{file}.csv"))) for file in ("evaluations", "history")
+    )
+    return Run(
+        name=name,
+        side=side,
+        seed=params["seed"],
+        commit=commit,
+        changes=changes,
+        protocol=metrics["protocol"],
+        data=details["protocol_data_sha256"],
+        metrics=metrics | kept,
+        evaluations=joined(evaluations, history),
+    )
+
+
+def grid_of(own: str) -> bytes:
+    """Return the PNG file of an experiment's grid."""
+    return git("show", f"{own}:metrics/grid.png")
+
+
+def joined(evaluations: pd.DataFrame, history: pd.DataFrame) -> dict[str, list[float]]:
+    """Return the distance at each evaluation, and losses and gradient norms on the way there."""
+    distance = next(name for name in evaluations if name.endswith("_to_heldout"))
+    steps = evaluations["step"].to_numpy()
+    place = np.searchsorted(steps, history["step"].to_numpy())  # the evaluation that a row leads to
+    means = {name: [history[name].to_numpy()[place == n].mean() for n in range(len(steps))] for name in AVERAGED}
+    table = {"step": steps, "distance": evaluations[distance], **means}
+    return {name: [float(f"{value:.6g}") for value in column] for name, column in table.items()}
+
+
+def flat(params: Mapping[str, Any], start: str = "") -> dict[str, Any]:
+    """Return nested params by their whole keys."""
+    found: dict[str, Any] = {}
+    for key, value in params.items():
+        found |= flat(value, f"{start}{key}.") if isinstance(value, dict) else {start + key: value}
+    return found
+
+
+def end(run: Run) -> float:
+    return run.evaluations["distance"][-1]
+
+
+def lost(run: Run) -> float:
+    return end(run) / min(run.evaluations["distance"]) - 1
+
+
+def gained(run: Run) -> float:
+    steps, distances = (np.array(run.evaluations[name]) for name in ("step", "distance"))
+    return float(distances[np.argmax(steps >= QUARTER * steps[-1])] - distances[-1])
+
+
+def rank(name: str) -> Callable[[Run], float]:
+    """Return what computes the size of Spearman's rank correlation of this and the distance along a training."""
+    return lambda run: abs(float(np.asarray(spearmanr(run.evaluations[name], run.evaluations["distance"]))[0]))
+
+
+FIGURES: dict[str, tuple[Callable[[Run], float] | None, str]] = {
+    "domain_fid": (None, "domain FID"),
+    "lite0_fid": (None, "FID of lite0's features"),
+    "lite0_fid_over_floor": (None, "the same over that of held-out images"),
+    "coverage_over_heldout": (None, "coverage over that of held-out images"),
+    "diversity_score": (None, "diversity score"),
+    "end": (end, "distance to held-out images at the end"),
+    "lost": (lost, "how far the end lies over the best, as a share of it"),
+    "gained": (gained, "what distance falls from a quarter of the steps to the end"),
+    **{f"rank_{name}": (rank(name), f"rank correlation of `{name}` and distance, its size") for name in AVERAGED},
+}
+"""Figures by name: what computes one of a run, or None where the metrics have it, and what it is called."""
+OF_ONE_RUN = ("lost", "lite0_fid_over_floor", *(f"rank_{name}" for name in AVERAGED))
+"""Ratios within a run, which compare over protocols."""
+
+
+def figure_of(run: Run, name: str) -> float:
+    compute = FIGURES[name][0] if name in FIGURES else None
+    return compute(run) if compute else float(run.metrics[name])
+
+
+def kin(one: Run, other: Run, figure: str) -> None:
+    """Raise ValueError where two runs were not measured alike."""
+    if one.protocol != other.protocol and figure not in OF_ONE_RUN:
+        raise ValueError(f"{one.name} and {other.name}: {figure} was measured by two protocols")
