@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from experiments.claims import ORDER, load_claim
-from experiments.page import seeds_of, shown, write_grids, write_page
-from experiments.runs import collect, experiments_of, grid_of, read_runs, write_runs
+from experiments.claims import Claim, load_claims
+from experiments.gallery import write_gallery
+from experiments.page import seeds_of, shown, write_page
+from experiments.runs import collect, experiments_of, read_runs, write_grid, write_runs
 from ganlib.core.console import run
 from ganlib.core.errors import UserError
 
@@ -17,12 +18,13 @@ app = typer.Typer(add_completion=False, no_args_is_help=True)
 Names = Annotated[list[str] | None, typer.Argument(help="Claims; all if none is named.")]
 
 
-def chosen(names: list[str] | None) -> list[str]:
+def chosen(names: list[str] | None) -> list[Claim]:
     """Return claims by their names; raise UserError where there is none of a name."""
+    claims = load_claims()
     for name in names or ():
-        if name not in ORDER:
-            raise UserError(f"no claim {name!r}: there are {', '.join(ORDER)}")
-    return names or list(ORDER)
+        if name not in claims:
+            raise UserError(f"no claim {name!r}: there are {', '.join(claims)}")
+    return [claims[name] for name in names or claims]
 
 
 @app.command()
@@ -32,7 +34,7 @@ def queue(names: Names = None) -> None:
     waiting = {
         words[1] for words in (line.split() for line in status.splitlines()) if words[-1:] in (["Queued"], ["Running"])
     }
-    lines = {line: None for name in chosen(names) for line in load_claim(name).lines}
+    lines = {line: None for claim in chosen(names) for line in claim.lines}
     for words in map(shlex.split, lines):
         side, seeds = words[5], seeds_of(shlex.join(words))
         there = {one.seed for one in read_runs(side)}
@@ -56,27 +58,31 @@ def with_images(word: str) -> str:
 
 @app.command(name="collect")
 def collect_all() -> None:
-    """Store what DVC's experiments have found, and the grids of claims all of whose sides have run."""
-    for name in ORDER:
-        claim = load_claim(name)
+    """Store what DVC's experiments have found, and the grids that the page shows."""
+    for claim in load_claims().values():
         runs, own = {}, {}
         for side in claim.sides:
             found = experiments_of(side)
             stored = {run.name: run for run in read_runs(side)}
-            stored |= {run: collect(run, side, *commits) for run, commits in found.items()}
-            own |= {run: commits[1] for run, commits in found.items()}
+            stored |= {name: collect(name, side, *commits) for name, commits in found.items()}
+            own |= {name: commits[1] for name, commits in found.items()}
             if stored:
                 write_runs(side, list(stored.values()))
             runs[side] = read_runs(side)
-        grids = shown(claim, runs)
-        if all(runs.values()) and grids and own.keys() >= set(grids):
-            write_grids(name, {run: grid_of(own[run]) for run in grids})
+        for name in own.keys() & set(shown(claim, runs)):
+            write_grid(name, own[name])
 
 
 @app.command()
 def page() -> None:
     """Write docs/claims.md, its charts and results.csv."""
     write_page()
+
+
+@app.command()
+def gallery(name: Annotated[str, typer.Argument(help="What the pictures are called.")]) -> None:
+    """Write pictures of the run in the workspace to docs/gallery/: its grid, its walk, its completion."""
+    write_gallery(name)
 
 
 if __name__ == "__main__":

@@ -2,17 +2,17 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
-from ruamel.yaml import YAML
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from ruamel.yaml import YAML, YAMLError
 from scipy.stats import chi2, t
 
 from experiments.runs import FOLDER, Run, figure_of, kin
+from ganlib.core.errors import UserError
 
-ORDER = ("mlp", "labels", "classes", "late", "updates", "losses", "images", "seeds", "curves")
-"""Claims, in the order of the page."""
 CONFIDENCE = 0.95
 Verdict = Literal["holds", "does not hold", "can't tell at this budget"]
 
@@ -38,6 +38,7 @@ class Claim(BaseModel):
     """A file of this folder."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    number: int
     claim: str
     source: str
     hypothesis: str
@@ -63,9 +64,17 @@ class Outcome(NamedTuple):
     verdict: Verdict
 
 
-def load_claim(name: str) -> Claim:
-    """Read a claim; raise ValidationError where a key is missing, unknown or no line of `dvc exp run --queue`."""
-    return Claim.model_validate(YAML(typ="safe", pure=True).load(FOLDER / f"{name}.yaml"))
+def load_claims() -> dict[str, Claim]:
+    """Read all claims, by name, in the order of their numbers; raise UserError where one can't be read."""
+    claims = {path.stem: load_claim(path) for path in sorted(FOLDER.glob("*.yaml"))}
+    return dict(sorted(claims.items(), key=lambda item: item[1].number))
+
+
+def load_claim(path: Path) -> Claim:
+    try:
+        return Claim.model_validate(YAML(typ="safe", pure=True).load(path))
+    except (YAMLError, ValidationError) as error:
+        raise UserError(f"{path}: {' '.join(str(error).split())}") from None
 
 
 def outcome_of(test: Comparison, runs: Mapping[str, Sequence[Run]]) -> Outcome:

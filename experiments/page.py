@@ -13,32 +13,31 @@ import numpy as np
 import pandas as pd
 import vl_convert
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from PIL import Image, ImageDraw, ImageFont
 
-from experiments.claims import ORDER, Claim, Comparison, Outcome, load_claim, outcome_of, together
+from experiments.claims import Claim, Comparison, Outcome, load_claims, outcome_of, together
 from experiments.runs import AVERAGED, FIGURES, FOLDER, Run, figure_of, read_runs
 
 DOCS = Path("docs")
-TILE, ACROSS, LABEL = 420, 3, 22
-"""Pixels of a grid's side, grids in a row, and pixels for what they are called."""
+ACROSS = 3
+"""Grids in a row."""
 COLOURS = ("#1f6fb2", "#d1495b", "#2a9d5c", "#8a5cc2", "#c77f0a", "#4f5d6b")
 
 
 def write_page() -> None:
     """Write the page, its charts, and a table of all runs."""
     (DOCS / "claims").mkdir(parents=True, exist_ok=True)
-    claims = {name: load_claim(name) for name in ORDER}
+    claims = load_claims()
     runs = {side: read_runs(side) for claim in claims.values() for side in claim.sides}
-    sections = [section(number, name, claim, runs) for number, (name, claim) in enumerate(claims.items(), 1)]
+    sections = [section(name, claim, runs) for name, claim in claims.items()]
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined)
     text = environment.get_template("claims.md.jinja").render(claims=sections)
     (DOCS / "claims.md").write_text(text, encoding="utf-8")
     (FOLDER / "results.csv").write_text(table_of(runs), encoding="utf-8")
 
 
-def section(number: int, name: str, claim: Claim, runs: Mapping[str, list[Run]]) -> dict[str, Any]:
+def section(name: str, claim: Claim, runs: Mapping[str, list[Run]]) -> dict[str, Any]:
     """Return what the page says of a claim, and draw its chart; without rows where not all sides have run."""
-    said: dict[str, Any] = {"number": number, "name": name, "claim": claim, "rows": [], "told": "not run yet"}
+    said: dict[str, Any] = {"name": name, "claim": claim, "rows": [], "told": "not run yet"}
     if not all(runs[side] for side in claim.sides):
         return said
     outcomes = [outcome_of(test, runs) for test in claim.tests]
@@ -103,12 +102,17 @@ def table_of(runs: Mapping[str, list[Run]]) -> str:
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(["name", "side", "seed", "commit", "protocol", "data", *FIGURES])
     for run in (run for side in sorted(runs) for run in runs[side]):
-        figures = [
-            f"{figure_of(run, name):.6g}" if compute or name in run.metrics else ""
-            for name, (compute, _) in FIGURES.items()
-        ]
+        figures = [cell(run, name) for name in FIGURES]
         writer.writerow([run.name, run.side, run.seed, run.commit, run.protocol, run.data, *figures])
     return buffer.getvalue()
+
+
+def cell(run: Run, figure: str) -> str:
+    """Return a figure for the table; nothing where the run was not measured in it."""
+    try:
+        return f"{figure_of(run, figure):.6g}"
+    except KeyError:
+        return ""
 
 
 def chart(claim: Claim, runs: Mapping[str, list[Run]]) -> str:
@@ -170,20 +174,6 @@ def against(run: Run) -> Any:
 
     panels = [panel(name) for name in AVERAGED]
     return (panels[0] | panels[1]) & (panels[2] | panels[3])
-
-
-def write_grids(name: str, grids: Mapping[str, bytes]) -> None:
-    """Write the grids of a claim's sides beside each other, PNG files, as one picture."""
-    pictures = {side: Image.open(io.BytesIO(file)).convert("RGB") for side, file in grids.items()}
-    down = -(-len(pictures) // ACROSS)
-    canvas = Image.new("RGB", (min(len(pictures), ACROSS) * (TILE + 8) - 8, down * (TILE + LABEL + 8)), "white")
-    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(14)
-    for place, (side, picture) in enumerate(pictures.items()):
-        left, top = place % ACROSS * (TILE + 8), place // ACROSS * (TILE + LABEL + 8)
-        draw.text((left, top + 3), side, fill="black", font=font)
-        canvas.paste(picture.resize((TILE, TILE), Image.Resampling.LANCZOS), (left, top + LABEL))
-    (DOCS / "claims").mkdir(parents=True, exist_ok=True)
-    canvas.save(DOCS / "claims" / f"{name}.webp", quality=72, method=6)
 
 
 def seeds_of(line: str) -> list[int]:

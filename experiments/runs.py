@@ -4,11 +4,13 @@ import io
 import json
 import subprocess
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 from ruamel.yaml import YAML
 from scipy.stats import spearmanr
 
@@ -19,6 +21,8 @@ KEPT = ("_low", "_high", "_floor", "coverage_heldout", "published_step", "protoc
 AVERAGED = ("d_loss", "g_loss", "d_grad_norm", "g_grad_norm")
 """Of the history: means of its rows since the evaluation before."""
 QUARTER = 0.25
+SIDE = 400
+"""Pixels of a stored grid."""
 
 
 class Run(NamedTuple):
@@ -95,9 +99,11 @@ def collect(name: str, side: str, commit: str, own: str) -> Run:
     )
 
 
-def grid_of(own: str) -> bytes:
-    """Return the PNG file of an experiment's grid."""
-    return git("show", f"{own}:metrics/grid.png")
+def write_grid(name: str, own: str) -> None:
+    """Store the grid of an experiment as a small picture."""
+    with Image.open(io.BytesIO(git("show", f"{own}:metrics/grid.png"))) as grid:
+        small = grid.convert("RGB").resize((SIDE, SIDE), Image.Resampling.LANCZOS)
+    small.save(RESULTS / f"{name}.webp", quality=72, method=6)
 
 
 def joined(evaluations: pd.DataFrame, history: pd.DataFrame) -> dict[str, list[float]]:
@@ -131,6 +137,10 @@ def gained(run: Run) -> float:
     return float(distances[np.argmax(steps >= QUARTER * steps[-1])] - distances[-1])
 
 
+def in_floors(run: Run, bound: str = "") -> float:
+    return run.metrics[f"domain_fid{bound}"] / run.metrics["domain_fid_floor"]
+
+
 def rank(name: str) -> Callable[[Run], float]:
     """Return what computes the size of Spearman's rank correlation of this and the distance along a training."""
     return lambda run: abs(float(np.asarray(spearmanr(run.evaluations[name], run.evaluations["distance"]))[0]))
@@ -138,6 +148,9 @@ def rank(name: str) -> Callable[[Run], float]:
 
 FIGURES: dict[str, tuple[Callable[[Run], float] | None, str]] = {
     "domain_fid": (None, "domain FID"),
+    "in_floors": (in_floors, "domain FID in units of its judge"),
+    "in_floors_low": (partial(in_floors, bound="_low"), "lower end of its interval"),
+    "in_floors_high": (partial(in_floors, bound="_high"), "upper end of its interval"),
     "lite0_fid": (None, "FID of lite0's features"),
     "lite0_fid_over_floor": (None, "the same over that of held-out images"),
     "coverage_over_heldout": (None, "coverage over that of held-out images"),
@@ -148,7 +161,7 @@ FIGURES: dict[str, tuple[Callable[[Run], float] | None, str]] = {
     **{f"rank_{name}": (rank(name), f"rank correlation of `{name}` and distance, its size") for name in AVERAGED},
 }
 """Figures by name: what computes one of a run, or None where the metrics have it, and what it is called."""
-OF_ONE_RUN = ("lost", "lite0_fid_over_floor", *(f"rank_{name}" for name in AVERAGED))
+OF_ONE_RUN = ("lost", "in_floors", "lite0_fid_over_floor", *(f"rank_{name}" for name in AVERAGED))
 """Ratios within a run, which compare over protocols."""
 
 

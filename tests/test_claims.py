@@ -14,7 +14,7 @@ from PIL import Image
 from scipy.stats import spearmanr, ttest_1samp
 
 from experiments.__main__ import collect_all, queue
-from experiments.claims import ORDER, Comparison, Outcome, judged, load_claim, outcome_of, together
+from experiments.claims import Comparison, Outcome, judged, load_claim, load_claims, outcome_of, together
 from experiments.page import seeds_of, wrapped, write_page
 from experiments.runs import Run, joined, read_runs
 from ganlib.core.errors import UserError
@@ -22,7 +22,7 @@ from tests.conftest import ROOT, run
 from tests.test_setups import applied
 
 CANT_TELL = "can't tell at this budget"
-CLAIMS = {path.stem for path in (ROOT / "experiments").glob("*.yaml")}
+CLAIMS = {path.stem: load_claim(path) for path in (ROOT / "experiments").glob("*.yaml")}
 
 
 @pytest.fixture(autouse=True)
@@ -35,13 +35,29 @@ def run_of(seed: int, protocol: str = "p", **metrics: Any) -> Run:
     return Run(f"side-{seed}", "side", seed, "c", {}, protocol, "d", metrics, table)
 
 
-def test_every_claim_has_its_place_on_the_page():
-    assert set(ORDER) == CLAIMS and len(ORDER) == len(CLAIMS)
+def test_every_claim_has_a_number_of_its_own():
+    assert [claim.number for claim in load_claims().values()] == [*range(1, len(CLAIMS) + 1)]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("number: 1", "number: 1: 2"), "mapping values are not allowed"),
+        (("claim:", "clam:"), "claim Field required"),
+        (("dvc exp run --queue", "dvc exp run"), "must be dvc exp run --queue -n SIDE"),
+    ],
+)
+def test_a_claim_that_can_not_be_read_is_one_line(change: tuple[str, str], message: str, tmp_path: Path):
+    path = tmp_path / "mlp.yaml"
+    path.write_text((ROOT / "experiments/mlp.yaml").read_text().replace(*change))
+    with pytest.raises(UserError, match=message) as error:
+        load_claim(path)
+    assert str(error.value).startswith(f"{path}: ") and "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("name", sorted(CLAIMS))
 def test_a_claims_commands_set_params_that_are_valid_and_its_tests_name_its_sides(name: str, tmp_path: Path):
-    claim = load_claim(name)
+    claim = CLAIMS[name]
     for line in claim.lines:
         words = shlex.split(line.replace("$IMAGES", "/images"))
         assert words[6:-1:2] == ["-S"] * ((len(words) - 7) // 2)
@@ -51,13 +67,13 @@ def test_a_claims_commands_set_params_that_are_valid_and_its_tests_name_its_side
 
 
 def test_a_side_of_two_claims_is_run_by_one_command():
-    lines = {line for name in ORDER for line in load_claim(name).lines}
+    lines = {line for name in CLAIMS for line in CLAIMS[name].lines}
     assert len({shlex.split(line)[5] for line in lines}) == len(lines)
 
 
 def test_claims_that_must_rest_on_three_seeds_do():
     for name in ("mlp", "losses", "seeds", "curves"):
-        assert all(len(seeds_of(line)) >= 3 for line in load_claim(name).lines)
+        assert all(len(seeds_of(line)) >= 3 for line in CLAIMS[name].lines)
 
 
 @pytest.mark.parametrize(("sign", "verdict"), [(1, "holds"), (-1, "does not hold")])
@@ -129,7 +145,7 @@ def test_losses_are_the_means_of_what_led_to_an_evaluation():
 
 
 def test_a_wrapped_command_is_the_same_command():
-    for line in (line for name in ORDER for line in load_claim(name).lines):
+    for line in (line for name in CLAIMS for line in CLAIMS[name].lines):
         assert shlex.split(wrapped(line).replace("\\\n", " ")) == shlex.split(line)
         assert max(map(len, wrapped(line).splitlines())) < 130
 
@@ -147,7 +163,7 @@ def test_the_numbers_of_the_page_are_the_files():
     """Compute means and intervals anew, by pandas and SciPy, and look for them in the page."""
     page, table = (ROOT / "docs/claims.md").read_text(encoding="utf-8"), pd.read_csv("experiments/results.csv")
     checked = 0
-    for claim in map(load_claim, ORDER):
+    for claim in CLAIMS.values():
         if not set(claim.sides) <= set(table["side"]):
             continue
         for test in (test for test in claim.tests if test.sense != "scattered"):
@@ -169,11 +185,9 @@ def test_the_numbers_of_the_page_are_the_files():
 
 def test_pictures_are_there_and_small():
     page = (ROOT / "docs/claims.md").read_text(encoding="utf-8")
-    shown = re.findall(r"]\((claims/\S+)\)", page)
-    assert len(shown) > 2 and {path.name for path in (ROOT / "docs/claims").iterdir()} == {
-        Path(one).name for one in shown
-    }
-    assert all((ROOT / "docs" / path).stat().st_size <= 300_000 for path in shown)
+    shown = {(ROOT / "docs" / path).resolve() for path in re.findall(r"]\((\S+\.(?:svg|webp))\)", page)}
+    assert len(shown) > 2 and all(path.stat().st_size <= 300_000 for path in shown)
+    assert shown == {*(ROOT / "docs/claims").iterdir(), *(ROOT / "experiments/results").glob("*.webp")}
 
 
 def test_a_claim_of_no_name_and_images_that_are_not_there_are_one_line(monkeypatch: pytest.MonkeyPatch):
@@ -234,6 +248,6 @@ def test_what_is_queued_runs_once_is_collected_and_not_queued_again(tmp_path: Pa
     one = read_runs("mnist-mlp")[1]
     assert (one.seed, one.commit, one.name, one.data, one.protocol) == (2, commit, "mnist-mlp-2", "d", "p")
     assert one.changes["model.architecture"] == "mlp" and "data.path" not in one.changes
-    assert Image.open("docs/claims/mlp.webp").width == 848
+    assert Image.open("experiments/results/mnist-mlp-1.webp").getpixel((9, 9)) == pytest.approx((40, 40, 40), abs=2)
     queue(["mlp"])
     assert "Queued" not in run(["dvc", "queue", "status"], tmp_path).stdout
