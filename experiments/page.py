@@ -1,7 +1,5 @@
 """docs/claims.md and its charts, of what is stored in this folder and of nothing else."""
 
-import csv
-import io
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -15,7 +13,8 @@ import vl_convert
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from experiments.claims import Claim, Comparison, Outcome, load_claims, outcome_of, together
-from experiments.runs import AVERAGED, FIGURES, FOLDER, Run, figure_of, read_runs
+from experiments.runs import AVERAGED, FIGURES, FOLDER, Run, figure_of, measured, read_runs
+from ganlib.core.files import write_table
 
 DOCS = Path("docs")
 ACROSS = 3
@@ -32,7 +31,7 @@ def write_page() -> None:
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined)
     text = environment.get_template("claims.md.jinja").render(claims=sections)
     (DOCS / "claims.md").write_text(text, encoding="utf-8")
-    (FOLDER / "results.csv").write_text(table_of(runs), encoding="utf-8")
+    write_table(FOLDER / "results.csv", table_of(runs))
 
 
 def section(name: str, claim: Claim, runs: Mapping[str, list[Run]]) -> dict[str, Any]:
@@ -96,23 +95,21 @@ def mean_of(runs: Sequence[Run], figure: str) -> str:
     return f"{np.mean([figure_of(run, figure) for run in runs]):.3g}"
 
 
-def table_of(runs: Mapping[str, list[Run]]) -> str:
-    """Return all runs as CSV: what they are, and each figure that they have."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["name", "side", "seed", "commit", "protocol", "data", *FIGURES])
-    for run in (run for side in sorted(runs) for run in runs[side]):
-        figures = [cell(run, name) for name in FIGURES]
-        writer.writerow([run.name, run.side, run.seed, run.commit, run.protocol, run.data, *figures])
-    return buffer.getvalue()
-
-
-def cell(run: Run, figure: str) -> str:
-    """Return a figure for the table; nothing where the run was not measured in it."""
-    try:
-        return f"{figure_of(run, figure):.6g}"
-    except KeyError:
-        return ""
+def table_of(runs: Mapping[str, list[Run]]) -> pd.DataFrame:
+    """Return a row for each run: what it is, and each figure that it was measured in."""
+    return pd.DataFrame(
+        {
+            "name": run.name,
+            "side": run.side,
+            "seed": run.seed,
+            "commit": run.commit,
+            "protocol": run.protocol,
+            "data": run.data,
+            **{name: figure_of(run, name) if measured(run, name) else np.nan for name in FIGURES},
+        }
+        for side in sorted(runs)
+        for run in runs[side]
+    )
 
 
 def chart(claim: Claim, runs: Mapping[str, list[Run]]) -> str:

@@ -14,6 +14,8 @@ from PIL import Image
 from ruamel.yaml import YAML
 from scipy.stats import spearmanr
 
+from ganlib.core.files import read_table
+
 FOLDER = Path("experiments")
 RESULTS = FOLDER / "results"
 KEPT = ("_low", "_high", "_floor", "coverage_heldout", "published_step", "protocol_extractor")
@@ -84,7 +86,7 @@ def collect(name: str, side: str, commit: str, own: str) -> Run:
     metrics, details = (json.loads(show(own, f"metrics/{file}.json")) for file in ("evaluate", "details"))
     kept = {key: value for key, value in details.items() if key.endswith(KEPT)}
     evaluations, history = (
-        pd.read_csv(io.BytesIO(show(own, f"metrics/{file}.csv"))) for file in ("evaluations", "history")
+        read_table(io.BytesIO(show(own, f"metrics/{file}.csv"))) for file in ("evaluations", "history")
     )
     return Run(
         name=name,
@@ -168,6 +170,15 @@ OF_ONE_RUN = ("lost", "in_floors", "lite0_fid_over_floor", *(f"rank_{name}" for 
 def figure_of(run: Run, name: str) -> float:
     compute = FIGURES[name][0] if name in FIGURES else None
     return compute(run) if compute else float(run.metrics[name])
+
+
+def measured(run: Run, name: str) -> bool:
+    """Return whether a run has what a figure rests on."""
+    try:
+        figure_of(run, name)
+    except KeyError:
+        return False
+    return True
 
 
 def kin(one: Run, other: Run, figure: str) -> None:

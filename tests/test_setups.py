@@ -16,7 +16,7 @@ from ganlib.networks.families import build_discriminator, build_generator, discr
 from ganlib.training.game import build_networks, translating_game_of
 from tests.conftest import ROOT, edit_params
 
-NAMES = ("README.md", *(f"docs/{name}.md" for name in ("setups", "games", "data", "training", "model")))
+NAMES = ("README.md", *(f"docs/{name}.md" for name in ("setups", "games", "data", "training", "model", "gallery")))
 PAGES = {name: (ROOT / name).read_text(encoding="utf-8") for name in NAMES}
 
 
