@@ -84,10 +84,10 @@ def row(test: Comparison, outcome: Outcome, runs: Mapping[str, list[Run]]) -> li
         means += f", {min(values):.3g} to {max(values):.3g}"
         found = f"{outcome.mean:.3g} times as much ({outcome.low:.3g} to {outcome.high:.3g})"
     else:
-        said = f"{label}: `{test.of}` {test.sense} than {test.than}"
+        other = f"`{test.than}`" if isinstance(test.than, str) else test.than
+        said = f"{label}: `{test.of}` {test.sense} than {other}"
         found = f"{outcome.mean:+.3g}" + ("" if outcome.seeds < 2 else f" ({outcome.low:+.3g} to {outcome.high:+.3g})")
-        if isinstance(test.than, str):
-            said, means = said.replace(test.than, f"`{test.than}`"), f"{means}, {mean_of(runs[test.than], test.figure)}"
+        means += f", {mean_of(runs[test.than], test.figure)}" if isinstance(test.than, str) else ""
     return [said, means, found, str(outcome.seeds), outcome.verdict]
 
 
