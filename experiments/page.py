@@ -135,11 +135,13 @@ def curves(sides: Mapping[str, list[Run]]) -> Any:
     ]
     table = pd.DataFrame(rows)
     colour = alt.Color(
-        "side:N", scale=alt.Scale(domain=list(sides), range=COLOURS[: len(sides)]), legend=alt.Legend(title=None)
+        "side:N",
+        scale=alt.Scale(domain=list(sides), range=COLOURS[: len(sides)]),
+        legend=alt.Legend(title=None, symbolOpacity=1, symbolStrokeWidth=3),
     )
     base = alt.Chart(table, width=560, height=240).encode(
         x=alt.X("step:Q", title="step"),
-        y=alt.Y("distance:Q", title="distance to held-out images", scale=alt.Scale(type="log")),
+        y=alt.Y("distance:Q", title="distance to held-out images", scale=alt.Scale(type="log", nice=False)),
         color=colour,
     )
     thin = base.mark_line(opacity=0.35, strokeWidth=1).encode(detail="seed:N")
