@@ -15,6 +15,7 @@ from scipy.stats import spearmanr, ttest_1samp
 
 from experiments.__main__ import collect_all, queue
 from experiments.claims import Comparison, Outcome, judged, load_claim, load_claims, outcome_of, together
+from experiments.gallery import write_gallery
 from experiments.page import seeds_of, wrapped, write_page
 from experiments.runs import Run, joined, read_runs
 from ganlib.core.errors import UserError
@@ -192,6 +193,21 @@ def test_pictures_are_there_and_small():
     shown = {(ROOT / "docs" / path).resolve() for path in re.findall(r"]\((\S+\.(?:svg|webp))\)", page)}
     assert len(shown) > 2 and all(path.stat().st_size <= 300_000 for path in shown)
     assert shown == {*(ROOT / "docs/claims").iterdir(), *(ROOT / "experiments/results").glob("*.webp")}
+
+
+def test_every_picture_of_the_gallery_is_shown_and_light():
+    page = (ROOT / "docs/gallery.md").read_text(encoding="utf-8")
+    files = {*(ROOT / "docs/gallery").iterdir()}
+    assert {(ROOT / "docs" / path) for path in re.findall(r"]\((gallery/\S+)\)", page)} == files
+    assert all(path.stat().st_size <= 300_000 for path in files)
+    walks = [Image.open(path) for path in files if "_walk" in path.name]
+    assert len(walks) == 6 and all(walk.n_frames > 1 for walk in walks)  # pyright: ignore
+
+
+def test_pictures_of_a_run_need_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"data/samples/images.npy is not there: dvc repro, or dvc checkout"):
+        write_gallery("mine")
 
 
 def test_a_claim_of_no_name_and_images_that_are_not_there_are_one_line(monkeypatch: pytest.MonkeyPatch):
