@@ -492,6 +492,8 @@ VARIANTS = [
     {"architecture": "mlp", "g_norm": "none", "d_activation": "elu", "g_activation": "elu"},
     {"architecture": "resnet", "spectral_norm": True, "d_norm": "none"},
     {"cutout": 0.5, "colour": 1.0, "precision": "bf16"},
+    {"name": "relativistic", "real_label_low": 1, "real_label_high": 1, "r2": 0.1, "r1_every": 2, "precision": "bf16"},
+    {"name": "relativistic", "real_label_low": 1, "real_label_high": 1, "translation": 0, "r2": 0.1, "r1_every": 1},
 ]
 
 

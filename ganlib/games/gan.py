@@ -307,6 +307,8 @@ def discriminator_step(
     # bf16 is too coarse for a penalty's second derivative.
     with autocast(seen_real, recipe.bf16 and not recipe.r1_weight):
         real_logits, real_class_loss = discriminate(discriminator, seen_real, batch.real_classes, recipe)
+    if recipe.r2_weight:
+        fake_images = fake_images.float()
     seen_fake = as_seen(fake_images, batch, FAKE, recipe).requires_grad_(recipe.r2_weight > 0)
     with autocast(seen_fake, recipe.bf16 and not recipe.r2_weight):
         fake_logits, fake_class_loss = discriminate(discriminator, seen_fake, batch.fake_classes, recipe)
