@@ -15,6 +15,7 @@ from ganlib.core.errors import UserError
 
 CONFIDENCE = 0.95
 Verdict = Literal["holds", "does not hold", "can't tell at this budget"]
+CANT_TELL: Verdict = "can't tell at this budget"
 
 
 def _whole_line(line: str) -> str:
@@ -32,6 +33,10 @@ class Comparison(BaseModel):
     of: str
     sense: Annotated[Literal["lower", "higher", "scattered"], Field(alias="is")]
     than: str | float | None = None
+
+    @property
+    def sides(self) -> list[str]:
+        return [self.of, *([self.than] if isinstance(self.than, str) else [])]
 
 
 class Claim(BaseModel):
@@ -79,31 +84,35 @@ def load_claim(path: Path) -> Claim:
 
 def outcome_of(test: Comparison, runs: Mapping[str, Sequence[Run]]) -> Outcome:
     """Comparison by the runs of each side; those of two sides are paired by seed, and measured by one protocol."""
-    ours = {run.seed: run for run in runs[test.of]}
     if test.sense == "scattered":
-        return scatter(test, list(ours.values()))
+        return scatter(test, runs[test.of])
     if isinstance(test.than, str):
-        theirs = {run.seed: run for run in runs[test.than]}
-        seeds = sorted(ours.keys() & theirs.keys())
-        for seed in seeds:
-            kin(ours[seed], theirs[seed], test.figure)
-        values = [figure_of(ours[seed], test.figure) - figure_of(theirs[seed], test.figure) for seed in seeds]
+        pairs = pairs_of(runs[test.of], runs[test.than])
+        for one, other in pairs:
+            kin(one, other, test.figure)
+        values = [figure_of(one, test.figure) - figure_of(other, test.figure) for one, other in pairs]
     else:
-        values = [figure_of(run, test.figure) - (test.than or 0) for run in ours.values()]
+        values = [figure_of(run, test.figure) - (test.than or 0) for run in runs[test.of]]
     return judged(np.array(values), 1 if test.sense == "higher" else -1)
+
+
+def pairs_of(ours: Sequence[Run], theirs: Sequence[Run]) -> list[tuple[Run, Run]]:
+    """Return the runs of two sides that share a seed."""
+    others = {run.seed: run for run in theirs}
+    return [(run, others[run.seed]) for run in ours if run.seed in others]
 
 
 def judged(values: np.ndarray, sign: int) -> Outcome:
     """Judge whether the mean of values (seeds,), of this sign, is over 0: by Student's interval, of two or more."""
     mean, count = float(values.mean()), len(values)
     if count < 2:
-        return Outcome(mean, np.nan, np.nan, count, "can't tell at this budget")
+        return Outcome(mean, np.nan, np.nan, count, CANT_TELL)
     half = float(t.ppf((1 + CONFIDENCE) / 2, count - 1) * values.std(ddof=1) / np.sqrt(count))
     low, high = mean - half, mean + half
     if min(sign * low, sign * high) > 0:
         return Outcome(mean, low, high, count, "holds")
     opposite = max(sign * low, sign * high) < 0
-    return Outcome(mean, low, high, count, "does not hold" if opposite else "can't tell at this budget")
+    return Outcome(mean, low, high, count, "does not hold" if opposite else CANT_TELL)
 
 
 def scatter(test: Comparison, runs: Sequence[Run]) -> Outcome:
@@ -116,16 +125,16 @@ def scatter(test: Comparison, runs: Sequence[Run]) -> Outcome:
     within = np.sqrt(np.square((bounds[:, 1] - bounds[:, 0]) / 2 / 1.96).mean())
     free, ratio = len(values) - 1, float(values.std(ddof=1) / within) if len(values) > 1 else np.nan
     if not free:
-        return Outcome(ratio, np.nan, np.nan, 1, "can't tell at this budget")
+        return Outcome(ratio, np.nan, np.nan, 1, CANT_TELL)
     low, high = (ratio * float(np.sqrt(free / chi2.ppf(share, free))) for share in (0.975, 0.025))
-    verdict: Verdict = "holds" if low > 1 else "does not hold" if high < 1 else "can't tell at this budget"
+    verdict: Verdict = "holds" if low > 1 else "does not hold" if high < 1 else CANT_TELL
     return Outcome(ratio, low, high, len(values), verdict)
 
 
 def together(outcomes: Sequence[Outcome]) -> Verdict:
     """Return the verdict on a claim: it holds if all of it does, and does not if one part does not."""
     verdicts = {outcome.verdict for outcome in outcomes}
-    for verdict in ("does not hold", "can't tell at this budget"):
+    for verdict in ("does not hold", CANT_TELL):
         if verdict in verdicts:
             return verdict
     return "holds"

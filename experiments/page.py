@@ -12,7 +12,7 @@ import pandas as pd
 import vl_convert
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from experiments.claims import Claim, Comparison, Outcome, load_claims, outcome_of, together
+from experiments.claims import CANT_TELL, Claim, Comparison, Outcome, load_claims, outcome_of, pairs_of, together
 from experiments.runs import AVERAGED, FIGURES, FOLDER, Run, figure_of, measured, read_runs
 from ganlib.core.files import write_table
 
@@ -35,15 +35,15 @@ def write_page() -> None:
 
 
 def section(name: str, claim: Claim, runs: Mapping[str, list[Run]]) -> dict[str, Any]:
-    """Return what the page says of a claim, and draw its chart; without rows where not all sides have run."""
+    """Return what the page says of a claim, and draw its chart; without rows where none of its tests has been run."""
     said: dict[str, Any] = {"name": name, "claim": claim, "rows": [], "told": "not run yet"}
-    if not all(runs[side] for side in claim.sides):
+    outcomes = {test: outcome_of(test, runs) for test in claim.tests if all(runs[side] for side in test.sides)}
+    if not outcomes:
         return said
-    outcomes = [outcome_of(test, runs) for test in claim.tests]
     (DOCS / "claims" / f"{name}.svg").write_text(chart(claim, runs), encoding="utf-8")
     return said | {
-        "told": told(outcomes),
-        "rows": [row(test, outcome, runs) for test, outcome in zip(claim.tests, outcomes, strict=True)],
+        "told": told([*outcomes.values()], len(claim.tests)),
+        "rows": [row(test, outcome, runs) for test, outcome in outcomes.items()],
         "commits": ", ".join(sorted({run.commit[:10] for side in claim.sides for run in runs[side]})),
         "lines": [wrapped(line) for line in claim.lines],
         "grids": shown(claim, runs),
@@ -57,10 +57,12 @@ def shown(claim: Claim, runs: Mapping[str, Sequence[Run]]) -> list[str]:
     return [run.name for run in runs[claim.sides[0]][:ACROSS]] if claim.tests[0].sense == "scattered" else []
 
 
-def told(outcomes: Sequence[Outcome]) -> str:
-    """Return a claim's verdict, and how many of its tests hold."""
-    held = sum(outcome.verdict == "holds" for outcome in outcomes)
-    return f"**{together(outcomes)}**" + (f"; {held} of {len(outcomes)} tests hold" if len(outcomes) > 1 else "")
+def told(outcomes: Sequence[Outcome], tests: int) -> str:
+    """Return a claim's verdict, and how many of its tests hold; those that have not been run tell nothing."""
+    held, absent = sum(outcome.verdict == "holds" for outcome in outcomes), tests - len(outcomes)
+    counts = [f"{held} of {tests} tests hold"] * (tests > 1) + [f"{absent} not run yet"] * (absent > 0)
+    verdict = CANT_TELL if absent and together(outcomes) == "holds" else together(outcomes)
+    return "; ".join([f"**{verdict}**", *counts])
 
 
 def wrapped(line: str, width: int = 110) -> str:
@@ -77,7 +79,10 @@ def wrapped(line: str, width: int = 110) -> str:
 
 def row(test: Comparison, outcome: Outcome, runs: Mapping[str, list[Run]]) -> list[str]:
     """Return the cells of a line of a claim's table."""
-    label, means = FIGURES[test.figure][1], mean_of(runs[test.of], test.figure)
+    label, sides = FIGURES[test.figure][1], [runs[test.of]]
+    if isinstance(test.than, str):
+        sides = [*zip(*pairs_of(runs[test.of], runs[test.than]), strict=True)]
+    means = ", ".join(mean_of(side, test.figure) for side in sides)
     if test.sense == "scattered":
         values = [figure_of(run, test.figure) for run in runs[test.of]]
         said = f"{label} of `{test.of}` scatters by more than a run's own interval"
@@ -87,7 +92,6 @@ def row(test: Comparison, outcome: Outcome, runs: Mapping[str, list[Run]]) -> li
         other = f"`{test.than}`" if isinstance(test.than, str) else test.than
         said = f"{label}: `{test.of}` {test.sense} than {other}"
         found = f"{outcome.mean:+.3g}" + ("" if outcome.seeds < 2 else f" ({outcome.low:+.3g} to {outcome.high:+.3g})")
-        means += f", {mean_of(runs[test.than], test.figure)}" if isinstance(test.than, str) else ""
     return [said, means, found, str(outcome.seeds), outcome.verdict]
 
 
@@ -120,7 +124,7 @@ def chart(claim: Claim, runs: Mapping[str, list[Run]]) -> str:
     elif first.figure.startswith("rank_"):
         drawn = against(runs[first.of][0])
     else:
-        drawn = curves({side: runs[side] for side in claim.sides})
+        drawn = curves({side: runs[side] for side in claim.sides if runs[side]})
     svg = vl_convert.vegalite_to_svg(drawn.configure(background="white").configure_axis(grid=False).to_dict())
     return re.sub(r"(gradient|clip)_?\d+", r"\1", svg) + "\n"
 
