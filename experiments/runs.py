@@ -3,7 +3,7 @@
 import io
 import json
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 from scipy.stats import spearmanr
 
 from ganlib.core.files import read_table
+from ganlib.report.parts import flat
 
 FOLDER = Path("experiments")
 RESULTS = FOLDER / "results"
@@ -116,14 +117,6 @@ def joined(evaluations: pd.DataFrame, history: pd.DataFrame) -> dict[str, list[f
     means = {name: [history[name].to_numpy()[place == n].mean() for n in range(len(steps))] for name in AVERAGED}
     table = {"step": steps, "distance": evaluations[distance], **means}
     return {name: [float(f"{value:.6g}") for value in column] for name, column in table.items()}
-
-
-def flat(params: Mapping[str, Any], start: str = "") -> dict[str, Any]:
-    """Return nested params by their whole keys."""
-    found: dict[str, Any] = {}
-    for key, value in params.items():
-        found |= flat(value, f"{start}{key}.") if isinstance(value, dict) else {start + key: value}
-    return found
 
 
 def end(run: Run) -> float:
