@@ -30,10 +30,8 @@ def chosen(names: list[str] | None) -> list[Claim]:
 @app.command()
 def queue(names: Names = None) -> None:
     """Put the runs that have no result yet into DVC's queue; dvc queue start runs them."""
-    status = subprocess.run(["dvc", "queue", "status"], check=True, capture_output=True, text=True).stdout
-    waiting = {
-        words[1] for words in (line.split() for line in status.splitlines()) if words[-1:] in (["Queued"], ["Running"])
-    }
+    status = [line.split() for line in dvc("queue", "status").splitlines()]
+    waiting = {words[1] for words in status if words[-1:] in (["Queued"], ["Running"])}
     lines = {line: None for claim in chosen(names) for line in claim.lines}
     for words in map(shlex.split, lines):
         side, seeds = words[5], seeds_of(shlex.join(words))
@@ -45,8 +43,16 @@ def queue(names: Names = None) -> None:
             own = [f"seed={seed}" if word.startswith("seed=") else with_images(word) for word in words]
             own[5] = name
             waiting.add(name)
-            subprocess.run(own, check=True, stdout=subprocess.DEVNULL)
+            dvc(*own[1:])
             print(f"queued {name}")
+
+
+def dvc(*words: str) -> str:
+    """Return what DVC prints; raise UserError with its last line where it fails."""
+    done = subprocess.run(["dvc", *words], capture_output=True, text=True)
+    if done.returncode:
+        raise UserError(f"dvc {words[0]} {words[1]}: {(done.stderr.strip().splitlines() or ['failed'])[-1]}")
+    return done.stdout
 
 
 def with_images(word: str) -> str:

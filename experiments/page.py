@@ -79,7 +79,7 @@ def wrapped(line: str, width: int = 110) -> str:
 
 def row(test: Comparison, outcome: Outcome, runs: Mapping[str, list[Run]]) -> list[str]:
     """Return the cells of a line of a claim's table."""
-    label, sides = FIGURES[test.figure][1], [runs[test.of]]
+    label, sides = FIGURES[test.figure].title, [runs[test.of]]
     if isinstance(test.than, str):
         sides = [*zip(*pairs_of(runs[test.of], runs[test.than]), strict=True)]
     means = ", ".join(mean_of(side, test.figure) for side in sides)
@@ -161,7 +161,9 @@ def intervals(runs: Sequence[Run], figure: str) -> Any:
     ]
     base = alt.Chart(pd.DataFrame(rows), width=560, height=240).encode(x=alt.X("seed:O", axis=alt.Axis(labelAngle=0)))
     scale = alt.Scale(zero=False)
-    bars = base.mark_rule(color=COLOURS[0]).encode(y=alt.Y("low:Q", title=FIGURES[figure][1], scale=scale), y2="high:Q")
+    bars = base.mark_rule(color=COLOURS[0]).encode(
+        y=alt.Y("low:Q", title=FIGURES[figure].title, scale=scale), y2="high:Q"
+    )
     return bars + base.mark_point(color=COLOURS[0], filled=True, size=50).encode(y=alt.Y("value:Q", scale=scale))
 
 

@@ -2,7 +2,6 @@
 
 import io
 import json
-import subprocess
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -14,8 +13,10 @@ from PIL import Image
 from ruamel.yaml import YAML
 from scipy.stats import spearmanr
 
+from ganlib.core.errors import UserError
 from ganlib.core.files import read_table
 from ganlib.report.parts import flat
+from ganlib.report.revisions import in_repository, said_by_git
 
 FOLDER = Path("experiments")
 RESULTS = FOLDER / "results"
@@ -59,14 +60,20 @@ def write_runs(side: str, runs: list[Run]) -> None:
     (RESULTS / f"{side}.json").write_text("[\n" + ",\n".join(lines) + "\n]\n", encoding="utf-8")
 
 
-def git(*words: str) -> bytes:
-    """Return what git says; raise CalledProcessError where it refuses."""
-    return subprocess.run(["git", *words], check=True, capture_output=True).stdout
+def read_committed(revision: str, path: str) -> bytes:
+    """Return a file of a revision; raise UserError where it has none."""
+    found = said_by_git("show", f"{revision}:{path}")
+    if found is None:
+        raise UserError(f"{revision[:8]} has no {path}: it is no finished run; dvc exp remove drops it")
+    return found
 
 
 def experiments_of(side: str) -> dict[str, tuple[str, str]]:
-    """Return the finished experiments of a side: their names, with the commits they were run on and their own."""
-    lines = git("for-each-ref", "--format=%(refname) %(objectname)", "refs/exps").decode().splitlines()
+    """Return the finished experiments of a side: their names, with the commits they were run on and their own.
+
+    Raise UserError outside a git repository.
+    """
+    lines = in_repository("for-each-ref", "--format=%(refname) %(objectname)", "refs/exps").decode().splitlines()
     found = {}
     for ref, own in (line.split() for line in lines):
         parts = ref.split("/")  # refs/exps/ab/cdef.../NAME
@@ -77,17 +84,13 @@ def experiments_of(side: str) -> dict[str, tuple[str, str]]:
 
 
 def collect(name: str, side: str, commit: str, own: str) -> Run:
-    """Read an experiment from git."""
-
-    def show(revision: str, path: str) -> bytes:
-        return git("show", f"{revision}:{path}")
-
-    params, before = (flat(YAML(typ="safe", pure=True).load(show(at, "params.yaml"))) for at in (own, commit))
+    """Read an experiment from git; raise UserError where a file of it is missing."""
+    params, before = (flat(YAML(typ="safe", pure=True).load(read_committed(at, "params.yaml"))) for at in (own, commit))
     changes = {key: value for key, value in params.items() if value != before.get(key) and key != "data.path"}
-    metrics, details = (json.loads(show(own, f"metrics/{file}.json")) for file in ("evaluate", "details"))
+    metrics, details = (json.loads(read_committed(own, f"metrics/{file}.json")) for file in ("evaluate", "details"))
     kept = {key: value for key, value in details.items() if key.endswith(KEPT)}
     evaluations, history = (
-        read_table(io.BytesIO(show(own, f"metrics/{file}.csv"))) for file in ("evaluations", "history")
+        read_table(io.BytesIO(read_committed(own, f"metrics/{file}.csv"))) for file in ("evaluations", "history")
     )
     return Run(
         name=name,
@@ -104,7 +107,7 @@ def collect(name: str, side: str, commit: str, own: str) -> Run:
 
 def write_grid(name: str, own: str) -> None:
     """Store the grid of an experiment as a small picture."""
-    with Image.open(io.BytesIO(git("show", f"{own}:metrics/grid.png"))) as grid:
+    with Image.open(io.BytesIO(read_committed(own, "metrics/grid.png"))) as grid:
         small = grid.convert("RGB").resize((SIDE, SIDE), Image.Resampling.LANCZOS)
     small.save(RESULTS / f"{name}.webp", quality=72, method=6)
 
@@ -141,27 +144,37 @@ def rank(name: str) -> Callable[[Run], float]:
     return lambda run: abs(float(np.asarray(spearmanr(run.evaluations[name], run.evaluations["distance"]))[0]))
 
 
-FIGURES: dict[str, tuple[Callable[[Run], float] | None, str]] = {
-    "domain_fid": (None, "domain FID"),
-    "in_floors": (in_floors, "domain FID in units of its judge"),
-    "in_floors_low": (partial(in_floors, bound="_low"), "lower end of its interval"),
-    "in_floors_high": (partial(in_floors, bound="_high"), "upper end of its interval"),
-    "lite0_fid": (None, "FID of lite0's features"),
-    "lite0_fid_over_floor": (None, "the same over that of held-out images"),
-    "coverage_over_heldout": (None, "coverage over that of held-out images"),
-    "diversity_score": (None, "diversity score"),
-    "end": (end, "distance to held-out images at the end"),
-    "lost": (lost, "how far the end lies over the best, as a share of it"),
-    "gained": (gained, "what distance falls from a quarter of the steps to the end"),
-    **{f"rank_{name}": (rank(name), f"rank correlation of `{name}` and distance, its size") for name in AVERAGED},
+class Figure(NamedTuple):
+    """What a test may name."""
+
+    title: str
+    compute: Callable[[Run], float] | None = None
+    """Computes it of a run; None where the metrics have it."""
+    within: bool = False
+    """Whether it is a ratio within a run, which compares over protocols."""
+
+
+FIGURES = {
+    "domain_fid": Figure("domain FID"),
+    "in_floors": Figure("domain FID in units of its judge", in_floors, within=True),
+    "in_floors_low": Figure("lower end of its interval", partial(in_floors, bound="_low")),
+    "in_floors_high": Figure("upper end of its interval", partial(in_floors, bound="_high")),
+    "lite0_fid": Figure("FID of lite0's features"),
+    "lite0_fid_over_floor": Figure("the same over that of held-out images", within=True),
+    "coverage_over_heldout": Figure("coverage over that of held-out images"),
+    "diversity_score": Figure("diversity score"),
+    "end": Figure("distance to held-out images at the end", end),
+    "lost": Figure("how far the end lies over the best, as a share of it", lost, within=True),
+    "gained": Figure("what distance falls from a quarter of the steps to the end", gained),
+    **{
+        f"rank_{name}": Figure(f"rank correlation of `{name}` and distance, its size", rank(name), within=True)
+        for name in AVERAGED
+    },
 }
-"""Figures by name: what computes one of a run, or None where the metrics have it, and what it is called."""
-OF_ONE_RUN = ("lost", "in_floors", "lite0_fid_over_floor", *(f"rank_{name}" for name in AVERAGED))
-"""Ratios within a run, which compare over protocols."""
 
 
 def figure_of(run: Run, name: str) -> float:
-    compute = FIGURES[name][0] if name in FIGURES else None
+    compute = FIGURES[name].compute if name in FIGURES else None
     return compute(run) if compute else float(run.metrics[name])
 
 
@@ -176,5 +189,5 @@ def measured(run: Run, name: str) -> bool:
 
 def kin(one: Run, other: Run, figure: str) -> None:
     """Raise ValueError where two runs were not measured alike."""
-    if one.protocol != other.protocol and figure not in OF_ONE_RUN:
+    if one.protocol != other.protocol and not FIGURES[figure].within:
         raise ValueError(f"{one.name} and {other.name}: {figure} was measured by two protocols")

@@ -23,6 +23,7 @@ from ganlib.core.files import read_table
 from tests.conftest import ROOT, run
 from tests.test_setups import applied
 
+COMMIT = ["git", "-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-qm"]
 CLAIMS = {path.stem: load_claim(path) for path in (ROOT / "experiments").glob("*.yaml")}
 
 
@@ -224,6 +225,25 @@ def test_a_claim_of_no_name_and_images_that_are_not_there_are_one_line(monkeypat
         queue(["mpl"])
 
 
+def test_outside_a_repository_there_is_nothing_to_queue_and_to_collect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    shutil.copytree(ROOT / "experiments", tmp_path / "experiments", ignore=shutil.ignore_patterns("results*"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    with pytest.raises(UserError, match="is in no git repository"):
+        collect_all()
+    with pytest.raises(UserError, match=r"dvc queue status: .*not inside of a DVC repository"):
+        queue(["mlp"])
+    run(["git", "init", "-q"], tmp_path)
+    run(
+        ["git", "-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-qm", "none", "--allow-empty"],
+        tmp_path,
+    )
+    commit = run(["git", "rev-parse", "HEAD"], tmp_path).stdout.strip()
+    run(["git", "update-ref", f"refs/exps/{commit[:2]}/{commit[2:]}/plain-1", commit], tmp_path)
+    with pytest.raises(UserError, match=f"{commit[:8]} has no params.yaml: it is no finished run"):
+        collect_all()
+
+
 PIPELINE = """
 stages:
   evaluate:
@@ -258,7 +278,7 @@ def test_what_is_queued_runs_once_is_collected_and_not_queued_again(tmp_path: Pa
     shutil.copytree(ROOT / "experiments", tmp_path / "experiments", ignore=shutil.ignore_patterns("results*"))
     for words in (["git", "init", "-q"], ["dvc", "init", "-q"], ["git", "add", "-A"]):
         run(words, tmp_path)
-    run(["git", "-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-qm", "small"], tmp_path)
+    run([*COMMIT, "small"], tmp_path)
     commit = run(["git", "rev-parse", "HEAD"], tmp_path).stdout.strip()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", f"{ROOT / '.venv/bin'}{os.pathsep}{os.environ['PATH']}")

@@ -132,7 +132,7 @@ def test_a_revision_that_is_not_there_is_one_clear_line(name: str, history: Path
 def test_a_folder_outside_git_has_no_revisions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    with pytest.raises(UserError, match="HEAD: this folder is in no git repository"):
+    with pytest.raises(UserError, match="is in no git repository, so it has no revisions"):
         read_run("HEAD")
 
 

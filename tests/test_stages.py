@@ -19,10 +19,11 @@ from typer import Typer
 from typer.testing import CliRunner
 
 from ganlib.core.errors import UserError
+from ganlib.core.fields import Section
 from ganlib.core.files import read_json, read_table, sha256_of, write_json
 from ganlib.core.packed import SPLITS, read_split
 from ganlib.core.params import PARAMS_FILE, load_params
-from ganlib.core.schema import Params, Section
+from ganlib.core.schema import Params
 from ganlib.features.judge import ROTATIONS, load_judge
 from ganlib.features.judging import judge_images
 from ganlib.games import gan

@@ -11,8 +11,9 @@ import pytest
 from ruamel.yaml import YAML
 
 from ganlib.core.domains_schema import DomainsGamesParams, DomainsParams
+from ganlib.core.fields import NO_PATH
 from ganlib.core.params import KINDS, load_domains_params, load_params
-from ganlib.core.schema import NO_PATH, GamesParams, Params
+from ganlib.core.schema import GamesParams, Params
 from ganlib.report.parts import flat
 from ganlib.training.game import Game, ProbedGame, TranslatingGame
 from tests.imports import ROOT, imported_modules, reached_files

@@ -4,19 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ganlib.core.schema import (
-    Bool,
-    ClassName,
-    EvaluateParams,
-    Float,
-    Int,
-    NamedSet,
-    PathText,
-    Section,
-    Shared,
-    SharedTrainParams,
-    Weight,
-)
+from ganlib.core.fields import Bool, ClassName, Float, Int, PathText, Section, Weight
+from ganlib.core.schema import EvaluateParams, NamedSet, Shared, SharedTrainParams
 
 
 class GivenParams(Section):

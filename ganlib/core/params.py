@@ -18,7 +18,8 @@ from ruamel.yaml.nodes import Node, ScalarNode
 from ganlib.core.document import read_document, shortened
 from ganlib.core.domains_schema import OF_LATENTS, DomainsParams, PairsParams
 from ganlib.core.errors import UserError
-from ganlib.core.schema import DCGAN_SIZES, NO_PATH, LabelledLoss, Params, Shared
+from ganlib.core.fields import NO_PATH
+from ganlib.core.schema import DCGAN_SIZES, LabelledLoss, Params, Shared
 
 PARAMS_FILE, DOMAINS_FILE = Path("params.yaml"), Path("domains/params.yaml")
 PIPELINES = Path("dvc.yaml"), Path("domains/dvc.yaml")

@@ -4,42 +4,28 @@ Upper bounds lie far above what anybody has published: a slip of the finger is r
 the memory is full.
 """
 
-import unicodedata
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
+
+from ganlib.core.fields import (
+    Beta,
+    Bool,
+    ClassName,
+    Float,
+    ImageCount,
+    Int,
+    PathText,
+    Section,
+    StepCount,
+    Weight,
+)
 
 MASKS = ("centre", "random", "left", "grid", "lowres")
 """Masks that `complete` knows by name."""
-NO_PATH = "data/none"
-"""A committed empty file that stands for no path: every path is a dependency, and DVC takes no empty one."""
 
 DCGAN_SIZES = sorted(size << doublings for size in range(4, 8) for doublings in range(1, 7) if size << doublings <= 256)
 """Image sizes that 4, 5, 6 or 7 pixels double up to: those of every family but mlp."""
-
-
-def _refuse_bool_and_text(value: Any) -> Any:
-    # Pydantic would take `yes` for 1 and "2e-4" for a number; in a params file both are mistakes.
-    if isinstance(value, (bool, str)):
-        raise ValueError("must be a number")
-    return value
-
-
-Int = Annotated[int, BeforeValidator(_refuse_bool_and_text)]
-Float = Annotated[float, BeforeValidator(_refuse_bool_and_text), Field(allow_inf_nan=False)]
-Beta = Annotated[Float, Field(ge=0, lt=1)]
-Weight = Annotated[Float, Field(ge=0, le=1e6)]
-StepCount = Annotated[Int, Field(ge=1, le=10**8)]
-ImageCount = Annotated[Int, Field(ge=100, le=10**6)]
-
-
-def _refuse_all_but_bool(value: Any) -> Any:
-    if not isinstance(value, bool):
-        raise ValueError("must be true or false, unquoted")
-    return value
-
-
-Bool = Annotated[bool, BeforeValidator(_refuse_all_but_bool)]
 
 
 def _refuse_unknown_mask(value: str) -> str:
@@ -49,33 +35,6 @@ def _refuse_unknown_mask(value: str) -> str:
 
 
 MaskName = Annotated[str, AfterValidator(_refuse_unknown_mask)]
-
-
-def _refuse_no_path(value: Any) -> Any:
-    if not isinstance(value, str) or not value:
-        raise ValueError(f"must be a path; {NO_PATH} stands for none")
-    return value
-
-
-def _refuse_control_characters(value: str) -> str:
-    if any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in value):
-        raise ValueError("holds a character that no name has, such as a line's end; leave it out")
-    if value.startswith("~"):
-        raise ValueError("~ is no folder here, as DVC reads the path too: write it out, from / on")
-    return value
-
-
-PathText = Annotated[
-    str, BeforeValidator(_refuse_no_path), Field(max_length=500), AfterValidator(_refuse_control_characters)
-]
-ClassName = Annotated[str, Field(max_length=255)]
-
-
-class Section(BaseModel):
-    """A group of parameters: every key is required, unknown ones are refused, values never change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
 
 NamedSet = Literal[
     "digits",

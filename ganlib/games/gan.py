@@ -1,13 +1,11 @@
 """One generator against one discriminator, by any loss of the table (Goodfellow 2014, arXiv:1406.2661)."""
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from ganlib.core.images import to_unit_range
@@ -15,8 +13,6 @@ from ganlib.core.packed import Split
 from ganlib.core.params import check_classes
 from ganlib.core.precision import precision_of
 from ganlib.core.schema import LossParams, Params
-from ganlib.core.seeding import seeded_weights
-from ganlib.features.judging import BATCH_SIZE, batches
 from ganlib.functional.augmentation import cut_out, draw_colours, draw_corners, draw_shifts, flip, recolour, translate
 from ganlib.functional.latents import draw_classes, draw_latents
 from ganlib.functional.losses import (
@@ -28,22 +24,16 @@ from ganlib.functional.losses import (
     undecided_probability,
     zero_centred_penalty,
 )
-from ganlib.metrics.linear import linear_guesses
 from ganlib.networks.families import Discriminator, build_discriminator, build_generator, network_configs
-from ganlib.training.claims import Claim, Findings, Subject
+from ganlib.training.claims import Findings, Subject
 from ganlib.training.game import Draws, Limits, Players
+from ganlib.training.linear_probe import linear_probe
 from ganlib.training.steps import autocast, clip_weights, frozen_weights, send, update
 
 BUILDERS: Mapping[str, Callable[..., nn.Module]] = {"generator": build_generator, "discriminator": build_discriminator}
 TEAMS = {"d": ["discriminator"], "g": ["generator"]}
 AVERAGED = ["generator"]
 HIDES_LABELS = False
-PROBED = 2000
-"""Training images, at most, that a linear classifier is fitted to; and held-out ones, less than twice as many."""
-UNTRAINED = 5
-"""Nets of random weights that D is compared with."""
-SHOWN = 16
-"""Images of a row that shows what a probe has found."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,62 +169,8 @@ def figures(players: Players, heldout: Split, device: torch.device) -> dict[str,
 
 
 def probe(subject: Subject, params: Params, random: torch.Generator) -> Findings:
-    """Compare linear classifiers on D's features, on pixels, and on features of nets that were never trained.
-
-    Radford 2015, arXiv:1511.06434, table 1, has the first comparison. The second says what training adds: convolutions
-    of random weights are good features too (Saxe 2011).
-    """
-    train, heldout, conditional = subject.train, subject.heldout, params.model.conditional
-    if len(subject.class_names) < 2 or train.labels is None or heldout.labels is None:
-        return Findings(absent="the images have no two classes that a classifier could tell apart")
-    if conditional != "none":
-        return Findings(absent=f"D was told the classes (model.conditional: {conditional}), so that it proves nothing")
-    some = torch.randperm(len(train.images), generator=random)[:PROBED].sort().values.numpy()
-    images, labels, every = train.images[some], train.labels[some], max(1, len(heldout.images) // PROBED)
-    unseen, expected = heldout.images[::every], heldout.labels[::every]
-
-    def right(describe: Callable[[torch.Tensor], torch.Tensor]) -> NDArray[np.bool_]:
-        ours, others = (described(describe, given, subject.device) for given in (images, unseen))
-        return linear_guesses(ours, labels, others) == expected
-
-    ways = {"D's features": right(featured_by(subject.networks["discriminator"])), "pixels": right(nn.Flatten())}
-    ours, theirs = (float(way.mean()) for way in ways.values())
-    chance = [float(right(featured_by(net)).mean()) for net in untrained(subject, params.seed)]
-    name, others = "accuracy of a linear classifier on D's features", f"on those of {UNTRAINED} untrained nets, mean"
-    claims = [
-        Claim(name, ours, "on pixels", theirs, "higher", "Radford 2015, table 1"),
-        Claim("what training adds to it", ours, others, sum(chance) / UNTRAINED, "higher", "a check: Saxe 2011"),
-    ]
-    return Findings(claims=claims, pictures={"what_a_linear_classifier_gets_wrong": wrong_ones(unseen, ways)})
-
-
-def featured_by(discriminator: Discriminator) -> Callable[[torch.Tensor], torch.Tensor]:
-    return partial(discriminator.features, labels=None)
-
-
-def untrained(subject: Subject, seed: int) -> Iterator[Discriminator]:
-    """Yield discriminators as they are before training, each with weights of its own."""
-    for number in range(UNTRAINED):
-        with seeded_weights(seed, f"probe/{number}"):
-            yield build_discriminator(**subject.configs["discriminator"]).to(subject.device).eval()
-
-
-@torch.no_grad()
-def described(
-    describe: Callable[[torch.Tensor], torch.Tensor], images: NDArray[np.uint8], device: torch.device
-) -> NDArray[np.float64]:
-    """Return what a function makes of images, (N, C, H, W) uint8 that it takes in [-1, 1], as (N, d)."""
-    found = [describe(to_unit_range(batch)).double().cpu() for batch in batches(images, BATCH_SIZE, device)]
-    return torch.cat(found).numpy()
-
-
-def wrong_ones(images: NDArray[np.uint8], right: Mapping[str, NDArray[np.bool_]]) -> dict[str, NDArray[np.uint8]]:
-    """Return some of the images that each of several guesses has wrong, rows of SHOWN; white where there are fewer."""
-    rows: dict[str, NDArray[np.uint8]] = {}
-    for name, guessed in right.items():
-        wrong = images[~guessed][:SHOWN]
-        rows[f"wrong from {name}"] = np.pad(wrong, ((0, SHOWN - len(wrong)), *[(0, 0)] * 3), constant_values=255)
-    return rows
+    """Compare linear classifiers on D's features, on pixels, and on features of nets that were never trained."""
+    return linear_probe(subject, params, random)
 
 
 def draw(data: Mapping[str, Any], draws: Draws, recipe: Recipe, params: Params) -> list[Batch]:

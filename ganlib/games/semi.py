@@ -29,6 +29,7 @@ from ganlib.games import gan
 from ganlib.training.claims import Claim, Findings, Subject
 from ganlib.training.game import Draws, Players, build_networks, build_players
 from ganlib.training.images import held
+from ganlib.training.linear_probe import wrong_ones
 from ganlib.training.rehearsal import rehearse
 from ganlib.training.steps import autocast, frozen_weights, send, update
 
@@ -218,7 +219,7 @@ def probe(subject: Subject, params: Params, random: torch.Generator) -> Findings
         claims=[claim],
         pictures={
             "the_labelled_images": labelled_rows_of(data, subject.class_names),
-            "held-out_images_that_a_classifier_gets_wrong": gan.wrong_ones(heldout.images, right),
+            "held-out_images_that_a_classifier_gets_wrong": wrong_ones(heldout.images, right),
         },
         tables={"accuracy": pd.concat([game.filter(["step", "series", "value"]), curve])},
     )

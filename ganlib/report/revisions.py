@@ -42,7 +42,7 @@ def read_run(name: str) -> Run:
     def read(path: str) -> bytes | Absent:
         if not commit:
             return Path(path).read_bytes() if Path(path).is_file() else Absent(f"no {path} here; dvc repro makes it")
-        shown = _git("show", f"{commit}:./{path}")
+        shown = said_by_git("show", f"{commit}:./{path}")
         return Absent(f"{name} has no {path}") if shown is None else shown
 
     params = read("params.yaml")
@@ -66,17 +66,9 @@ def read_run(name: str) -> Run:
 
 def find_commit(name: str) -> str:
     """Return the commit that a name stands for: what git resolves, or the name of a DVC experiment."""
-    if found := _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"):
+    if found := said_by_git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"):
         return found.decode().strip()
-    if _git("rev-parse", "--git-dir") is None:
-        if "dubious ownership" in _said_by_git("rev-parse", "--git-dir"):
-            here = Path.cwd()
-            raise UserError(
-                f"git reads nothing of {here}, whose owner is another user; if you trust it: "
-                f"git config --global --add safe.directory {here}"
-            )
-        raise UserError(f"{name}: this folder is in no git repository, so it has no revisions")
-    refs = _git("for-each-ref", "--format=%(objectname) %(refname)", "refs/exps") or b""
+    refs = in_repository("for-each-ref", "--format=%(objectname) %(refname)", "refs/exps")
     found = [line.split(" ", 1) for line in refs.decode().splitlines() if line.rsplit("/", 1)[1] == name]
     if len(found) > 1:  # refs/exps/BA/SELINE/NAME
         baselines = ", ".join(f"{commit[:8]} on {''.join(ref.split('/')[2:4])[:8]}" for commit, ref in found)
@@ -120,14 +112,24 @@ def _picture(content: bytes) -> bytes:
     return content
 
 
-def _git(*arguments: str) -> bytes | None:
-    """Return what git prints, None if it fails."""
+def in_repository(*arguments: str) -> bytes:
+    """Return what git prints; raise UserError where it fails, as it does outside a repository."""
+    result = _run_git(*arguments)
+    if result.returncode:
+        here, reason = Path.cwd(), result.stderr.decode(errors="replace")
+        if "dubious ownership" in reason:
+            raise UserError(
+                f"git reads nothing of {here}, whose owner is another user; if you trust it: "
+                f"git config --global --add safe.directory {here}"
+            )
+        raise UserError(f"{here} is in no git repository, so it has no revisions ({' '.join(reason.split())[:100]})")
+    return result.stdout
+
+
+def said_by_git(*arguments: str) -> bytes | None:
+    """Return what git prints, None where it fails; raise UserError without git."""
     result = _run_git(*arguments)
     return None if result.returncode else result.stdout
-
-
-def _said_by_git(*arguments: str) -> str:
-    return _run_git(*arguments).stderr.decode(errors="replace")
 
 
 def _run_git(*arguments: str) -> "subprocess.CompletedProcess[bytes]":

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from statistics import median
 from typing import NamedTuple
 
-from ganlib.core.schema import Section, Shared
+from ganlib.core.fields import Section
+from ganlib.core.schema import Shared
 
 Row = dict[str, float]
 
