@@ -270,6 +270,7 @@ Image.new("L", (20, 20), 40 * params["seed"]).save(out / "grid.png")
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_what_is_queued_runs_once_is_collected_and_not_queued_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     outs = "".join(f"      - metrics/{name}: {{cache: false}}\n" for name in OUTS)
     files = {"dvc.yaml": PIPELINE + outs, "measure.py": MEASURE, "params.yaml": (ROOT / "params.yaml").read_text()}

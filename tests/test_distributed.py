@@ -211,6 +211,7 @@ def torchrun(folder: Path, number: int, *within: str, **options: Any) -> "subpro
     return subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True)
 
 
+@pytest.mark.long
 def test_two_machines_give_the_bytes_of_two_processes_and_a_first_one_that_moved_finds_the_checkpoints(
     prepared: Path,  # noqa: F811
 ):

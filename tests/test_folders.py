@@ -70,6 +70,7 @@ def test_two_arrays_are_compared_in_the_judges_features(tmp_path: Path, judge_fo
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_fid_is_that_of_pytorch_fid(tmp_path: Path):
     weights = tmp_path / "weights.pth"
     write_random_weights(weights)

@@ -13,7 +13,7 @@ import pytest
 from ganlib.core.files import read_json
 from tests.conftest import edit_params, run
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 
 def test_a_second_run_has_nothing_to_do(reproduced: Path):

@@ -13,7 +13,7 @@ from ganlib.report.parts import flat
 from tests.conftest import edit_params, figures_of, run
 from tests.pictures import encoded, picture, tree
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 COMPUTING = {"judge", "reference", "train", "sample", "evaluate", "probe", "explore", "complete"}
 TRAINING = {"train", "probe"}
