@@ -19,6 +19,8 @@ from ganlib.core.files import write_table
 DOCS = Path("docs")
 ACROSS = 3
 """Grids in a row."""
+NOT_RUN = ("", "", "0", "not run yet")
+"""Cells of a test whose sides have no results."""
 COLOURS = ("#1f6fb2", "#d1495b", "#2a9d5c", "#8a5cc2", "#c77f0a", "#4f5d6b")
 
 
@@ -43,7 +45,9 @@ def section(name: str, claim: Claim, runs: Mapping[str, list[Run]]) -> dict[str,
     (DOCS / "claims" / f"{name}.svg").write_text(chart(claim, runs), encoding="utf-8")
     return said | {
         "told": told([*outcomes.values()], len(claim.tests)),
-        "rows": [row(test, outcome, runs) for test, outcome in outcomes.items()],
+        "rows": [
+            row(test, outcomes[test], runs) if test in outcomes else [tested(test), *NOT_RUN] for test in claim.tests
+        ],
         "commits": ", ".join(sorted({run.commit[:10] for side in claim.sides for run in runs[side]})),
         "lines": [wrapped(line) for line in claim.lines],
         "grids": shown(claim, runs),
@@ -79,20 +83,26 @@ def wrapped(line: str, width: int = 110) -> str:
 
 def row(test: Comparison, outcome: Outcome, runs: Mapping[str, list[Run]]) -> list[str]:
     """Return the cells of a line of a claim's table."""
-    label, sides = FIGURES[test.figure].title, [runs[test.of]]
+    sides = [runs[test.of]]
     if isinstance(test.than, str):
         sides = [*zip(*pairs_of(runs[test.of], runs[test.than]), strict=True)]
     means = ", ".join(mean_of(side, test.figure) for side in sides)
     if test.sense == "scattered":
         values = [figure_of(run, test.figure) for run in runs[test.of]]
-        said = f"{label} of `{test.of}` scatters by more than a run's own interval"
         means += f", {min(values):.3g} to {max(values):.3g}"
         found = f"{outcome.mean:.3g} times as much ({outcome.low:.3g} to {outcome.high:.3g})"
     else:
-        other = f"`{test.than}`" if isinstance(test.than, str) else test.than
-        said = f"{label}: `{test.of}` {test.sense} than {other}"
         found = f"{outcome.mean:+.3g}" + ("" if outcome.seeds < 2 else f" ({outcome.low:+.3g} to {outcome.high:+.3g})")
-    return [said, means, found, str(outcome.seeds), outcome.verdict]
+    return [tested(test), means, found, str(outcome.seeds), outcome.verdict]
+
+
+def tested(test: Comparison) -> str:
+    """Say a test in words."""
+    label = FIGURES[test.figure].title
+    if test.sense == "scattered":
+        return f"{label} of `{test.of}` scatters by more than a run's own interval"
+    other = f"`{test.than}`" if isinstance(test.than, str) else test.than
+    return f"{label}: `{test.of}` {test.sense} than {other}"
 
 
 def mean_of(runs: Sequence[Run], figure: str) -> str:
@@ -144,7 +154,7 @@ def curves(sides: Mapping[str, list[Run]]) -> Any:
         legend=alt.Legend(title=None, symbolOpacity=1, symbolStrokeWidth=3),
     )
     base = alt.Chart(table, width=560, height=240).encode(
-        x=alt.X("step:Q", title="step"),
+        x=alt.X("step:Q", title="step", axis=alt.Axis(tickCount=6)),
         y=alt.Y("distance:Q", title="distance to held-out images", scale=alt.Scale(type="log", nice=False)),
         color=colour,
     )

@@ -75,6 +75,10 @@ def test_steps_may_be_written_with_an_exponent(params_file: Path):
         ((r"^  own_masks: .*", "  own_masks: null"), ["complete.own_masks = None", "data/none stands for none"]),
         ((r"^  path: data/prep\S+", "  path: data/none"), ["complete.path = data/none", "set it to data/prepared"]),
         ((r"^  path: data/prep\S+", "  path: null"), ["complete.path = None: must be a path"]),
+        (
+            (r"^  path: data/none", "  path: ../pets.zip"),
+            ["data.path = ../pets.zip: data.dataset digits reads no"],
+        ),
         ((r"^  dataset: \S+", "  dataset: folder"), ["data.path = data/none: data.dataset folder needs it: set it to"]),
         ((r"^  checkpoint: \S+", "  checkpoint: last"), ["publish.checkpoint = 'last': must be 'best' or 'final'"]),
         ((r"^  starts: \S+", "  starts: 21"), ["complete.starts = 21 is over complete.candidates"]),
@@ -230,7 +234,7 @@ def test_what_the_pipeline_makes_cannot_be_what_it_starts_from(params_file: Path
     params_file.write_text(edit_params(small_params(), changes))
     with pytest.raises(UserError, match=rf"{key} = {path}: holds .*, which the pipeline makes of it"):
         load_params()
-    params_file.write_text(edit_params(small_params(), {key: "data/raw"}))
+    params_file.write_text(edit_params(small_params(), changes | {key: "data/raw"}))
     load_params()
 
 

@@ -168,6 +168,11 @@ def _check_together(params: Params) -> None:
             f"data.path = {params.data.path}: data.dataset folder needs it: set it to a folder, zip or tar of images"
         )
     _check_inputs({"data.path": params.data.path, "train.start": params.train.start})
+    if params.data.dataset == "digits" and given_path(params.data.path) is not None:
+        raise ValueError(
+            f"data.path = {params.data.path}: data.dataset digits reads no path: set data.dataset to folder, or "
+            f"data.path to {NO_PATH}"
+        )
     for key in ("url", "sha256"):
         if params.data.dataset == "url" and getattr(params.data, key) is None:
             raise ValueError(f"data.{key} is null: data.dataset url needs the archive's address and its sha256")
