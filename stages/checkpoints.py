@@ -18,7 +18,7 @@ from ganlib.training.publish import describe, publish_end
 from ganlib.training.results import best_evaluation, save_end
 
 app = typer.Typer(help=__doc__)
-Folder = Annotated[Path, typer.Option(help="Folder of all checkpoints.")]
+Folder = Annotated[Path, typer.Option(help="Folder of all checkpoints.", envvar="GAN_CHECKPOINTS")]
 DAY = 86400
 
 

@@ -287,6 +287,12 @@ def test_a_stopped_training_is_listed_published_and_removed(prepared: Path):
     process.kill()
     process.communicate()
     (key,) = (path.name for path in prepared.glob("checkpoints/*"))
+    (prepared / "checkpoints").rename(prepared / "elsewhere")
+    assert checkpoints("list").stdout == ""
+    environment["GAN_CHECKPOINTS"] = "elsewhere"  # the folder that training takes
+    assert key in checkpoints("list").stdout
+    del environment["GAN_CHECKPOINTS"]
+    (prepared / "elsewhere").rename(prepared / "checkpoints")
     listed = checkpoints("list").stdout
     assert key in listed and "gan dcgan digits 8 px" in listed and listed.count("\n") == 1
     published = checkpoints("publish", key, "--out", "stopped", "--no-best", "--no-ema")
