@@ -173,6 +173,7 @@ def test_a_killed_process_ends_the_others_and_the_same_command_goes_on(prepared:
     assert hashes(prepared / "whole") == hashes(prepared / "resumed")
 
 
+@pytest.mark.long
 def test_a_mistake_that_all_processes_meet_is_told_once(prepared: Path):  # noqa: F811
     params = prepared / "params.yaml"
     params.write_text(edit_params(params.read_text(), {"train.distributed": "2", "batch_size": "2000"}))

@@ -23,7 +23,7 @@ from tests.conftest import ROOT, edit_params
 from tests.faults.archives import lying_zip, tar_header, xz_dictionary, zipped
 from tests.pictures import PREPARATION, encoded, pets, picture, reasons
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 
 OVER_THE_PIPELINE = [

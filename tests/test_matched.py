@@ -121,7 +121,7 @@ def test_as_few_images_as_a_neighbourhood_needs_have_a_ratio_without_bounds():
     assert not [name for name in figures if name.endswith(("_low", "_high"))]
 
 
-@pytest.mark.parametrize("generated", [700, 100])
+@pytest.mark.parametrize("generated", [pytest.param(700, marks=pytest.mark.long), 100])
 def test_two_sets_of_one_distribution_are_as_good_as_halves_of_it(generated: int):
     """Floors hold one half of the real images against the other, and so must what stands beside them."""
     settings, found = Settings(neighbours=5, bins=1, draws=1, subsets=2), list[Figures]()

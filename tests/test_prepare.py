@@ -114,6 +114,7 @@ def group_is_alive(group: int) -> bool:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_dvc_notices_a_change_in_the_users_folder(tmp_path: Path, repository: Path):
     root = tree({f"{seed}.png": encoded(picture(seed)) for seed in range(12)}, tmp_path / "my pets")
     folder = tmp_path / "clone"

@@ -28,7 +28,7 @@ from stages.train import DEPENDS_ON, own_params
 from tests.conftest import ROOT, SMALL, edit_params
 from tests.test_stages import declared_params
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 TRAIN = [sys.executable, "-m", "stages.train", "data/prepared", "data/judge", "--checkpoints", "checkpoints", "--out"]
 UNLABELLED = {"loss.real_label_low": "1", "loss.real_label_high": "1"}

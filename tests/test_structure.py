@@ -222,6 +222,7 @@ def test_arrows_between_rooms_run_down_only():
             assert ROOMS.index(name.split(".")[1]) <= ROOMS.index(room), f"{path} imports {name}"
 
 
+@pytest.mark.long
 def test_imports_have_no_circles():
     def visit(path: Path, above: tuple[Path, ...]) -> None:
         assert path not in above, above

@@ -13,7 +13,7 @@ from ganlib.core.files import read_json
 from ganlib.report.revisions import read_run
 from tests.conftest import ROOT, run
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 PIPELINE = """
 stages:
