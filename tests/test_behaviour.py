@@ -52,7 +52,7 @@ def test_a_fault_has_the_stated_score(generator: str, valid: float, overlap: flo
     assert figures["mode_collapse"] == pytest.approx(1 - figures["diversity_score"])
 
 
-@pytest.mark.parametrize("labelled", [True, False])
+@pytest.mark.parametrize("labelled", [True, pytest.param(False, marks=pytest.mark.long)])
 def test_scores_fall_from_real_images_to_one_image(labelled: bool):
     scores = [figures_of(generator, labelled)["diversity_score"] for generator in ("held-out", "100 images repeated")]
     scores += [figures_of(generator, labelled)["diversity_score"] for generator in ("one image per class", "one image")]

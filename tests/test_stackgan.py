@@ -350,6 +350,7 @@ def test_sizes_that_do_not_double_are_refused(tmp_path: Path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_sentence_becomes_pictures_and_unknown_words_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     prepared(tmp_path, "stackgan")

@@ -193,6 +193,7 @@ def worker(number: int, port: int, folder: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_two_processes_hold_equal_pools_which_are_those_of_one(tmp_path: Path):
     multiprocessing.spawn(worker, (free_port(), tmp_path), nprocs=2)  # pyright: ignore[reportPrivateImportUsage]
     whole = after_steps(tmp_path)
