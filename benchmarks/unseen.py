@@ -71,6 +71,8 @@ def main(
     floor = told("training images, the floor", real["train"], 0)
     for side in sides:
         name, _, path = side.partition("=")
+        if not path:
+            raise UserError(f"{side}: give NAME=IMAGES")
         images = read_images(Path(path))
         if len(images) < count:
             raise UserError(f"{path}: {len(images)} images; {count} are needed")

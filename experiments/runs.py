@@ -188,6 +188,6 @@ def measured(run: Run, name: str) -> bool:
 
 
 def kin(one: Run, other: Run, figure: str) -> None:
-    """Raise ValueError where two runs were not measured alike."""
+    """Raise UserError where two runs were not measured alike."""
     if one.protocol != other.protocol and not FIGURES[figure].within:
-        raise ValueError(f"{one.name} and {other.name}: {figure} was measured by two protocols")
+        raise UserError(f"{one.name} and {other.name}: {figure} was measured by two protocols; run both on one machine")

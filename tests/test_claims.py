@@ -116,7 +116,7 @@ def test_sides_are_paired_by_seed_and_seeds_of_one_side_are_left_out():
 
 def test_runs_of_two_protocols_are_not_compared_but_for_ratios_within_a_run():
     sides = {"a": [run_of(1, "p", domain_fid=1.0)], "b": [run_of(1, "q", domain_fid=2.0)]}
-    with pytest.raises(ValueError, match="two protocols"):
+    with pytest.raises(UserError, match="two protocols"):
         outcome_of(Comparison.model_validate({"figure": "domain_fid", "of": "a", "is": "lower", "than": "b"}), sides)
     lost = outcome_of(Comparison.model_validate({"figure": "lost", "of": "a", "is": "lower", "than": "b"}), sides)
     assert lost.mean == 0
