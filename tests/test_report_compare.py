@@ -136,6 +136,15 @@ def test_a_folder_outside_git_has_no_revisions(tmp_path: Path, monkeypatch: pyte
         read_run("HEAD")
 
 
+def test_another_refusal_of_git_is_told_in_its_own_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    run(["git", "init", "-q"], tmp_path)
+    (tmp_path / ".git/config").write_text("[core\n", encoding="utf-8")
+    with pytest.raises(UserError, match="^git for-each-ref in .*: fatal: bad config line 1") as error:
+        read_run("HEAD")
+    assert "\n" not in str(error.value)
+
+
 @needs_browser
 @pytest.mark.parametrize("width", [390, 1280])
 def test_the_page_fits_and_meets_wcag_aa(

@@ -1,5 +1,6 @@
 """What git has of a run: a commit, branch, tag or DVC experiment, or the files as they lie."""
 
+import os
 import re
 import subprocess
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import pandas as pd
 from PIL import Image
 from ruamel.yaml import YAML
 
+from ganlib.core.document import shortened
 from ganlib.core.errors import UserError
 from ganlib.core.files import read_table
 from ganlib.report.parts import Absent, flat
@@ -122,7 +124,9 @@ def in_repository(*arguments: str) -> bytes:
                 f"git reads nothing of {here}, whose owner is another user; if you trust it: "
                 f"git config --global --add safe.directory {here}"
             )
-        raise UserError(f"{here} is in no git repository, so it has no revisions ({' '.join(reason.split())[:100]})")
+        if "not a git repository" in reason:
+            raise UserError(f"{here} is in no git repository, so it has no revisions")
+        raise UserError(f"git {arguments[0]} in {here}: {shortened(reason, 100)}")
     return result.stdout
 
 
@@ -134,6 +138,7 @@ def said_by_git(*arguments: str) -> bytes | None:
 
 def _run_git(*arguments: str) -> "subprocess.CompletedProcess[bytes]":
     try:
-        return subprocess.run(["git", *arguments], capture_output=True, stdin=subprocess.DEVNULL)
+        english = os.environ | {"LC_ALL": "C"}  # what `in_repository` reads
+        return subprocess.run(["git", *arguments], capture_output=True, stdin=subprocess.DEVNULL, env=english)
     except FileNotFoundError:
         raise UserError("git: not found; install it to compare revisions") from None
