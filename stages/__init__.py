@@ -31,7 +31,8 @@ def begin(words: Sequence[str]) -> None:
 
     if "DVC_STAGE" in os.environ:  # DVC has started it
         end_with_parent()
-    if not any(list(words[: len(command)]) == command for command in WITHOUT_PARAMS):
+    asks = "--help" in words
+    if not asks and not any(list(words[: len(command)]) == command for command in WITHOUT_PARAMS):
         run(lambda: check_params(params_of(words)))
 
 

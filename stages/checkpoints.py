@@ -2,9 +2,10 @@
 
 import shutil
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -20,6 +21,8 @@ from ganlib.training.results import best_evaluation, save_end
 app = typer.Typer(help=__doc__)
 Folder = Annotated[Path, typer.Option(help="Folder of all checkpoints.", envvar="GAN_CHECKPOINTS")]
 DAY = 86400
+PAIRS = "pairs"
+"""Section of params that only trainings of two domains have."""
 
 
 @app.command("list")
@@ -29,8 +32,7 @@ def show(checkpoints: Folder = Path("checkpoints")) -> None:
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
         kept, params = checkpoints_in(folder), read_json(folder / RUN)["params"]
         step = f"step {step_of(kept[-1]):>7,}" if kept else "no step yet "
-        data, model = params["data"], params["model"]
-        told = f"{params['game']} {model['architecture']} {data['dataset']} {data['image_size']} px, lr {params['lr']}"
+        told = f"{params['game']} {what_of(params)}, lr {params['lr']}"
         print(f"{folder.name}  {step}  {age_of(folder) / DAY:5.1f} days  {size:7.1f} MB  {told}")
 
 
@@ -70,16 +72,27 @@ def publish(
     state = next((state for path in reversed(kept) if (state := load_checkpoint(path))), None)
     if state is None:
         raise UserError(f"{folder} has no whole checkpoint: python -m stages.checkpoints list")
-    players, step = state["players"], state["step"]
-    hides = game_of(Params.model_validate(read_json(folder / RUN)["params"])).HIDES_LABELS
+    players, step, played = state["players"], state["step"], read_json(folder / RUN)
+    if PAIRS in played["params"]:
+        raise UserError(f"{folder} is of two domains: only a training of params.yaml is published before its end")
+    hides = game_of(Params.model_construct(game=played["params"]["game"])).HIDES_LABELS
     if best and state["best"] is not None and not hides:
         players, step = state["best"], int(best_evaluation(state["evaluations"])["step"])
     with TemporaryDirectory() as scratch, whole_folder(out) as model:
-        save_end(Path(scratch) / "end", players, read_json(folder / RUN)["configs"])
+        save_end(Path(scratch) / "end", players, played["configs"])
         publish_end(Path(scratch) / "end", model, ema)
         end = "best" if players is state["best"] else "stopped"
         describe(model, {"published": end, "published_ema": ema, "published_step": step}, {})
     print(f"Published: {out}, step {step:,}")
+
+
+def what_of(params: Mapping[str, Any]) -> str:
+    """Say in a few words what networks a training has, and of which images."""
+    if PAIRS in params:
+        pairs = params[PAIRS]
+        return f"{pairs['kind']} {pairs['b']['dataset']} {pairs['image_size']} px"
+    data = params["data"]
+    return f"{params['model']['architecture']} {data['dataset']} {data['image_size']} px"
 
 
 def trainings(checkpoints: Path) -> list[Path]:

@@ -12,6 +12,7 @@ from ganlib.core.params import load_params
 from ganlib.core.precision import prepared_device
 from ganlib.core.seeding import random_generator
 from ganlib.core.weights import load_network
+from ganlib.features.eyes import load_eyes, open_eyes
 from ganlib.features.judge import load_judge
 from ganlib.looking.pictures import labelled_rows, words
 from ganlib.training.claims import Findings, Subject
@@ -39,6 +40,7 @@ def main(
         train=read_split(prepared, "train"),
         heldout=read_split(prepared, "heldout"),
         judge=load_judge(judge),
+        extractor=open_eyes(load_eyes(judge).extractor, judge),
         class_names=meta["class_names"],
         evaluations=read_table(training / "evaluations.csv"),
         device=device,

@@ -16,17 +16,18 @@ from voluptuous import Invalid
 from ganlib.core.console import run
 from ganlib.core.errors import UserError
 
-LOCK, RUNNING = Path("dvc.lock"), Path(".dvc/tmp/rwlock")
+LOCKS, RUNNING = (Path("dvc.lock"), Path("domains/dvc.lock")), Path(".dvc/tmp/rwlock")
 
 
 def main() -> None:
-    """Restore dvc.lock if it was cut off, remove DVC's list of running commands likewise, tell of a branch left."""
-    if LOCK.is_file() and not is_lock(LOCK.read_bytes()):
-        if git("restore", "--", str(LOCK)) is None:
-            raise UserError(
-                f"{LOCK} was cut off by a kill, and git has none: delete it; the cache has what was computed"
-            )
-        say(f"mended: {LOCK} was cut off by a kill: the committed one is back, and the cache has what was computed")
+    """Restore lock files that were cut off, remove DVC's list of running commands likewise, tell of a branch left."""
+    for lock in LOCKS:
+        if lock.is_file() and not is_lock(lock.read_bytes()):
+            if git("restore", "--", str(lock)) is None:
+                raise UserError(
+                    f"{lock} was cut off by a kill, and git has none: delete it; the cache has what was computed"
+                )
+            say(f"mended: {lock} was cut off by a kill: the committed one is back, and the cache has what was computed")
     if RUNNING.is_file() and not is_running(RUNNING.read_bytes()):
         RUNNING.unlink()
         say(f"mended: {RUNNING} was cut off by a kill, and is removed")

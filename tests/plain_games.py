@@ -12,6 +12,7 @@ from tests import plain_gan
 from tests.test_training import CPU, settings
 
 META = {"image_size": 16, "channels": 1, "class_names": [], "counts_per_class": {"train": {}}, "aspect": 1.0}
+META |= {"counts": {"train": 40}}
 PLAIN = {
     "precision": "fp32",
     "batch_size": 4,

@@ -45,6 +45,20 @@ def test_density_by_hand():
     assert clipped_density(np.array([[41.6]]), line) == pytest.approx(1 / ideal)
 
 
+def test_what_lies_on_the_edge_of_a_ball_is_inside_however_its_distance_is_rounded():
+    # Whole numbers: squared distances are exact, and many an image lies on an edge.
+    train, images = (np.random.default_rng(seed).integers(0, 12, (201, 6)) for seed in (0, 1))
+
+    def squared(one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.square(one[:, None] - other[None]).sum(2)
+
+    radii = np.sort(squared(train, train), axis=1)[:, 5]
+    balls = np.minimum(radii, np.median(radii))
+    ours = np.minimum((squared(images, train) <= balls).sum(1), 5).mean()
+    ideal = np.minimum((squared(train, train) <= balls).sum(1) - 1, 5).mean()
+    assert clipped_density(images.astype(float), reference_of(train.astype(float))) == pytest.approx(ours / ideal)
+
+
 @pytest.mark.parametrize("good", [0.25, 0.5, 0.75, 1])
 def test_a_share_of_good_images_scores_that_share(good: float):
     reference, count = reference_of(gaussian(0, 1500)), 1200

@@ -6,12 +6,16 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from torch import nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from ganlib.core.errors import UserError
 from ganlib.core.files import read_json, read_table
 from ganlib.core.params import load_params
+from ganlib.games import aae, bigan, gan, infogan, vision_aided
 from ganlib.networks.families import load_generator
 from tests.conftest import edit_params
+from tests.plain_games import META, params_of
 from tests.test_stages import invoke
 
 MODEL = "data/model"
@@ -104,3 +108,16 @@ def test_what_a_game_cannot_use_is_refused_in_one_line(
     with pytest.raises(UserError) as error:
         load_params()
     assert refused in str(error.value) and str(error.value).count("\n") == 0
+
+
+@pytest.mark.parametrize(
+    "game", [gan, infogan, aae, bigan, vision_aided], ids=lambda game: game.__name__.split(".")[-1]
+)
+def test_spectral_norm_is_in_every_layer_of_d_and_of_nobody_else(game: Any):
+    params = params_of(spectral_norm=True, d_norm="none")
+    networks = {name: build(**game.configs(params, META)[name]) for name, build in game.BUILDERS.items()}
+    own = {"reader", "eye"}  # Q has none, the eye always has
+    for team, names in game.TEAMS.items():
+        for name in set(names) - own:
+            layers = [layer for layer in networks[name].modules() if isinstance(layer, (nn.Linear, nn.Conv2d))]
+            assert layers and {is_parametrized(layer) for layer in layers} == {team == "d"}, name

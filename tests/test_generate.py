@@ -27,6 +27,7 @@ from ganlib.looking.generation import asked_classes, named_pictures
 from ganlib.networks.families import build_generator, generator_config, load_generator, network_configs
 from ganlib.report.hub import write_hub
 from ganlib.training.card import model_card
+from stages import begin
 from stages.__main__ import main as command
 from tests.conftest import ROOT, edit_params, run
 from tests.pictures import encoded, picture, tree
@@ -196,6 +197,7 @@ def make_grey(model: Path) -> None:
         (["--truncation", "nan"], "truncation = nan: must"),
         (["--threads", "0"], "--threads 0: must be 1 or more"),
         (["--grid", "--format", "npy"], "--grid is one PNG: leave --format npy out"),
+        (["--format", "zip", "--out", "."], "--out: . is a folder: name what is to be made in it"),
     ],
 )
 def test_what_cannot_be_asked_for_is_said_in_a_line_and_nothing_is_left(model: Path, asking: list[str], message: str):
@@ -260,7 +262,7 @@ def add_a_key(model: Path) -> None:
             "generator.safetensors: No such file: name a folder",
         ),
         (lambda model: (model / "generator.json").unlink(), "generator.json: No such file: name a folder that holds"),
-        (break_config, "generator.json does not describe a generator (Expecting property name"),
+        (break_config, "generator.json: is damaged (Expecting property name"),
         (name_another, "generator.json does not describe a generator ('vae')"),
         (add_a_key, "generator.json does not describe a generator ("),
     ],
@@ -383,6 +385,7 @@ def test_the_command_lists_stages_and_tools_and_runs_only_those(
         with pytest.raises(SystemExit):
             command()
         assert capsys.readouterr().err.startswith(message)
+    begin(["train", "--help"])  # what a command is for is told without params, too
 
 
 def front_matter(card: str) -> dict[str, Any]:
@@ -428,7 +431,10 @@ def hub_inputs(folder: Path) -> None:
 
 def test_a_folder_to_share_has_the_model_its_figures_their_protocol_and_the_grid(model: Path):
     hub_inputs(model.parent)
+    for path in model.iterdir():
+        path.chmod(0o444)  # as DVC's links into its cache are
     invoke("hub", str(model), str(model.parent / "metrics"))
+    assert all(path.stat().st_mode & 0o200 for path in Path("hub").iterdir())
     card = Path("hub/README.md").read_text(encoding="utf-8")
     assert card.startswith((model / "README.md").read_text(encoding="utf-8")) and front_matter(card)
     assert "| Domain FID | 1.50 | 1.40 to 1.60 |" in card and "| Diversity score | 0.80 |" in card

@@ -5,12 +5,14 @@ import math
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits as entropy
 from torch.nn.functional import cross_entropy, mse_loss
 
+from ganlib.core.errors import UserError
 from ganlib.datasets.masks import make_mask, observe
 from ganlib.functional.latents import LENGTH, draw_latents, from_normal, shortened, split_latents, to_normal
 from ganlib.games import infogan
@@ -19,6 +21,7 @@ from ganlib.networks import dcgan
 from ganlib.networks.mlp import dense_layers
 from tests import plain_gan
 from tests.plain_games import (
+    CPU,
     META,
     Deep,
     adam_of,
@@ -31,6 +34,21 @@ from tests.plain_games import (
     take_steps,
 )
 from tests.test_oracle import in_double  # noqa: F401
+
+
+def test_a_last_batch_of_one_image_ends_no_probe():
+    networks = {name: network.eval() for name, network in players_of(infogan, params_of()).networks.items()}
+    images = np.random.default_rng(0).integers(0, 256, (257, 1, 16, 16), np.uint8)
+    whole, more = (infogan.used_to(networks, images[:count], CPU) for count in (256, 257))
+    for name in ("discriminator", "reader"):
+        for one, other in zip(whole[name].state_dict().values(), more[name].state_dict().values(), strict=True):
+            assert torch.equal(one, other)
+
+
+def test_more_categories_than_images_are_refused_before_any_training():
+    with pytest.raises(UserError, match=r"^games.infogan.categories = 41: there are 40 training images; lower it"):
+        infogan.configs(params_of(categories=41), META)
+
 
 CODES = {"categories": 3, "continuous": 2}
 

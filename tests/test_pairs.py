@@ -196,6 +196,39 @@ def test_folders_that_do_not_fit_are_refused_in_a_line(folder: Path, prefix: str
     assert not (folder / "pairs").exists()
 
 
+@pytest.mark.parametrize("paired", ["true", "false"])
+def test_images_of_over_8_bits_are_refused_on_either_side(folder: Path, paired: str):
+    write_folder(folder / "b", [f"{number}.png" for number in range(24)])
+    (folder / "a").mkdir()
+    for number in range(24):  # 12 bits, as cameras and microscopes make them
+        Image.fromarray(np.random.default_rng(number).integers(0, 4096, (12, 12), np.uint16)).save(
+            folder / f"a/{number}.png"
+        )
+    changes = {"pairs__a": "a", "pairs__b__dataset": "folder", "pairs__b__path": "b", "pairs__image_size": "12"}
+    changes |= {
+        "pairs__kind": "folders",
+        "pairs__paired": paired,
+        "game": "pix2pix" if paired == "true" else "cyclegan",
+    }
+    said = pairs(folder, **changes)
+    assert said.startswith("pairs.a") and "over 8 bits a channel" in said and not (folder / "pairs").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"pairs__b__classes": "[x]"}, "pairs.b.classes: pairs.b.dataset = digits has no class 'x'"),
+        ({"pairs__b__limit": "2", "pairs__heldout": "0.05"}, "pairs.heldout = 0.05 leaves no image in the"),
+        (
+            {"pairs__b__dataset": "folder", "pairs__b__path": "nowhere"},
+            "pairs.b.path = nowhere: there is no such folder or file",
+        ),
+    ],
+)
+def test_errors_name_the_keys_that_these_params_have(folder: Path, changes: dict[str, str], told: str):
+    assert pairs(folder, **changes).startswith(told)
+
+
 def test_grey_images_where_colour_is_asked_for_are_refused(folder: Path):
     said = pairs(folder, pairs__channels_b="3", pairs__b__limit="40")
     assert said == "pairs.channels_b = 3: the images are grey: set it to 1"

@@ -174,6 +174,9 @@ def test_every_parameter_says_what_it_means(params: type[Params | DomainsParams]
     assert [name for name, leaf in leaves if not leaf.get("description")] == []
 
 
+UNPAIRED = {"pairs.paired": "false"}
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -204,6 +207,18 @@ def test_every_parameter_says_what_it_means(params: type[Params | DomainsParams]
         ),
         ({"pairs.kind": "lowres", "game": "srgan", "pairs.image_size": "8"}, "pairs.image_size = 8: with pairs.factor"),
         ({"batch_size": "16", "train.distributed": "3"}, "train.distributed = 3 must divide it"),
+        ({"pairs.a": "own"}, "pairs.a = own: nothing reads it: set pairs.kind to folders, or pairs.a to data/none"),
+        ({"pairs.b.path": "own"}, "pairs.b.path = own: nothing reads it: set pairs.b.dataset to folder"),
+        ({**UNPAIRED, "game": "cogan", "pairs.image_size": "36"}, "pairs.image_size = 36: game cogan takes 8, 10"),
+        (
+            {"game": "stackgan", "pairs.kind": "captions", "pairs.channels_b": "3", "pairs.image_size": "12"},
+            "pairs.image_size = 12: game stackgan takes 16, 20",
+        ),
+        ({**UNPAIRED, "game": "simgan", "pairs.channels_b": "3"}, "game simgan compares refined images"),
+        (
+            {**UNPAIRED, "game": "cyclegan", "pairs.channels_b": "3", "games.cyclegan.identity": "5"},
+            "games.cyclegan.identity = 5: A has 1 channels and B 3",
+        ),
     ],
 )
 def test_a_mistake_in_the_params_of_two_domains_is_named(tmp_path: Path, changes: dict[str, str], message: str):

@@ -12,6 +12,7 @@ from sklearn.linear_model import Ridge, RidgeClassifier
 
 from ganlib.core.packed import Split
 from ganlib.core.params import load_params
+from ganlib.features.eyes import Extractor
 from ganlib.features.judge import Judge
 from ganlib.games import gan
 from ganlib.metrics.linear import STRENGTHS, linear_guesses
@@ -61,7 +62,8 @@ def subject_of(labelled: bool = True) -> tuple[Subject, Any]:
         configs={"discriminator": config},
         train=splits[0],
         heldout=splits[1],
-        judge=Judge(image_size=SIZE, channels=1, class_names=names),
+        judge=(judge := Judge(image_size=SIZE, channels=1, class_names=names)),
+        extractor=Extractor(judge, None, "domain_", {}),
         class_names=names if labelled else [],
         evaluations=pd.DataFrame(),
         device=CPU,

@@ -48,6 +48,19 @@ def test_a_dvc_lock_that_was_cut_off_is_the_committed_one_again(here: Path, kept
     assert broken.returncode or said == ""
 
 
+def test_the_lock_of_two_domains_is_mended_too(here: Path):
+    (here / "domains").mkdir()
+    whole = (ROOT / "domains/dvc.lock").read_bytes()
+    (here / "domains/dvc.lock").write_bytes(whole)
+    for command in (["git", "add", "domains"], ["git", "commit", "-qm", "two"]):
+        run(command, here)
+    for lock, kept in (("domains/dvc.lock", 400), ("dvc.lock", 30)):
+        (here / lock).write_bytes((here / lock).read_bytes()[:kept])
+    said = run(REPAIR, here).stderr
+    assert said.count("mended: ") == 2 and "mended: domains/dvc.lock was cut off" in said
+    assert (here / "domains/dvc.lock").read_bytes() == whole
+
+
 def test_without_a_committed_lock_the_mend_is_named(here: Path):
     run(["git", "rm", "-q", "--cached", "dvc.lock"], here)
     (here / "dvc.lock").write_text("schema: '2.0'\nstages:\n  prepare:\n    cm")

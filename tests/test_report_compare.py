@@ -140,7 +140,7 @@ def test_another_refusal_of_git_is_told_in_its_own_words(tmp_path: Path, monkeyp
     monkeypatch.chdir(tmp_path)
     run(["git", "init", "-q"], tmp_path)
     (tmp_path / ".git/config").write_text("[core\n", encoding="utf-8")
-    with pytest.raises(UserError, match="^git for-each-ref in .*: fatal: bad config line 1") as error:
+    with pytest.raises(UserError, match=r"^git for-each-ref in .*: fatal: bad config line 1") as error:
         read_run("HEAD")
     assert "\n" not in str(error.value)
 

@@ -7,12 +7,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from ruamel.yaml import YAML
 from safetensors.torch import load_file
 
-from ganlib.core.files import sha256_of
+from ganlib.core.errors import UserError
+from ganlib.core.files import read_json, sha256_of, write_json
 from ganlib.core.params import load_params
 from ganlib.networks.families import load_generator
 from ganlib.report.page import flat
@@ -24,6 +27,9 @@ from ganlib.training.checkpoint import (
     load_checkpoints,
     save_checkpoint,
 )
+from ganlib.training.game import game_of
+from ganlib.training.inputs import load_inputs
+from stages import checkpoints
 from stages.train import DEPENDS_ON, own_params
 from tests.conftest import ROOT, SMALL, edit_params
 from tests.test_stages import declared_params
@@ -129,6 +135,38 @@ def test_resume_equals_uninterrupted_run(prepared: Path, changes: dict[str, str]
     assert {"best/generator.safetensors", "final/generator_ema.json", "history.csv", "progress.npz"} <= set(whole)
     assert whole == hashes(prepared / "resumed")
     assert [path.name for path in prepared.glob("checkpoints/*/step-*.pt")] == ["step-000000120.pt"]
+
+
+def test_a_judge_that_is_trusted_otherwise_is_another_training(prepared: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(prepared)
+
+    def digests() -> list[Any]:
+        params = load_params()
+        inputs = load_inputs(Path("data/prepared"), Path("data/judge"), game_of(params), params, torch.device("cpu"))
+        return inputs.digests
+
+    eyes, before = Path("data/judge/eyes.json"), digests()
+    assert digests() == before
+    write_json(eyes, read_json(eyes) | {"names_classes": not read_json(eyes)["names_classes"]})
+    assert digests() != before
+
+
+def test_trainings_of_both_pipelines_are_listed_and_only_those_of_one_published(
+    prepared: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.chdir(prepared)
+    finish(prepared, "again")
+    (key,) = (path.parent for path in prepared.glob("checkpoints/*/run.json"))
+    two = shutil.copytree(key, key.with_name("two"))
+    domains = YAML(typ="safe", pure=True).load((ROOT / "domains/params.yaml").read_text())
+    write_json(two / "run.json", read_json(two / "run.json") | {"params": domains})
+    checkpoints.show()
+    said = capsys.readouterr().out
+    assert "gan dcgan digits 8 px, lr 0.0004" in said and "pix2pix edges digits 32 px, lr 0.0004" in said
+    with pytest.raises(UserError, match="two is of two domains: only a training"):
+        checkpoints.publish("two", Path("model"))
+    checkpoints.publish(key.name, Path("model"))
+    assert load_generator("model").sample(1)
 
 
 def test_a_second_training_on_the_same_checkpoints_is_refused(prepared: Path):

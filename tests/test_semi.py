@@ -17,6 +17,7 @@ from ganlib.core.errors import UserError
 from ganlib.core.files import read_json, sha256_of
 from ganlib.core.packed import Split
 from ganlib.core.params import load_params
+from ganlib.features.eyes import Extractor
 from ganlib.features.judge import Judge
 from ganlib.functional.losses import LOSSES
 from ganlib.games import semi
@@ -158,7 +159,8 @@ def subject_of(players: Players, params: Any) -> Subject:
         configs=semi.configs(params, META),
         train=split,
         heldout=split,
-        judge=Judge(image_size=SIZE, channels=1, class_names=list("abc")),
+        judge=(judge := Judge(image_size=SIZE, channels=1, class_names=list("abc"))),
+        extractor=Extractor(judge, None, "domain_", {}),
         class_names=list("abc"),
         evaluations=pd.DataFrame({"step": [2, 4], "accuracy": [0.25, 0.5]}),
         device=CPU,

@@ -342,13 +342,6 @@ def test_what_is_read_of_images_is_held_against_their_captions(tmp_path: Path):
     assert all(claim.held for claim in claims)
 
 
-def test_sizes_that_do_not_double_are_refused(tmp_path: Path):
-    params = params_of(tmp_path, "stackgan")
-    meta = META | {"b": {"image_size": 36, "channels": 3}}
-    with pytest.raises(UserError, match=r"pairs.image_size = 36: game stackgan takes 16, 20, 24, 28, 32"):
-        stackgan.configs(params, meta)
-
-
 @pytest.mark.slow
 @pytest.mark.long
 def test_a_sentence_becomes_pictures_and_unknown_words_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

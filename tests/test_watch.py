@@ -17,8 +17,9 @@ from scipy.optimize import minimize, minimize_scalar
 from ganlib.core.errors import UserError
 from ganlib.core.files import read_json, read_table
 from ganlib.core.images import to_unit_range
+from ganlib.core.packed import evenly
 from ganlib.core.params import load_domains_params, load_params
-from ganlib.core.schema import CriticLoss, LabelledLoss
+from ganlib.core.schema import CriticLoss, LabelledLoss, Params
 from ganlib.functional.losses import LOSSES, Targets
 from ganlib.networks.families import discriminator_config, generator_config, load_discriminator, load_generator
 from ganlib.training.alarms import EVALUATION_ALARMS, LOG_ALARMS, STUCK_ROWS, Curves
@@ -114,6 +115,15 @@ def test_what_d_has_memorised_is_the_way_from_training_to_generated_images():
     assert shown.memorised_by(None, fakes) == {} and brightness.training
 
 
+def test_memory_is_measured_over_all_classes_of_a_folder_where_they_lie_one_after_the_other():
+    _, _, params = start(0)
+    levels = (torch.arange(10) * 25).repeat_interleave(150)  # 1,500 images, ten classes
+    watch = watch_of(levels[:, None, None, None].expand(-1, 1, 8, 8).to(torch.uint8).contiguous(), params)
+    for side in (watch.seen, watch.unseen):
+        assert len(side) == 1000 and (np.unique(side[:, 0, 0, 0], return_counts=True)[1] == 100).all()
+    assert [*evenly(7, 3)] == [0, 3, 6] and [*evenly(4, 9)] == [0, 1, 2, 3]
+
+
 class Mean(torch.nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return images.mean(1)
@@ -181,6 +191,13 @@ def test_every_loss_of_the_schema_has_its_row():
     assert {*get_args(LabelledLoss), *get_args(CriticLoss)} == set(LOSSES)
 
 
+def configs_of(params: Params) -> dict[str, dict[str, Any]]:
+    return {
+        "generator": generator_config(params.model, 8, 1),
+        "discriminator": discriminator_config(params.model, 8, 1),
+    }
+
+
 def past(training: Training) -> None:
     """Give a training a past in which it was good and diverse, so that what follows is a collapse."""
     figures = {"domain_fid_to_heldout": 0.0, "valid": 0.9, "diversity_score": 0.9, "classes_covered": 4}
@@ -223,6 +240,33 @@ def test_weights_that_are_lost_end_the_training_with_the_best_or_with_an_error()
     training.players.networks["generator"].get_parameter("to_image.weight").data.fill_(math.nan)
     with pytest.raises(UserError, match=r"step 1: a loss or gradient is not finite .*: lower lr"):
         go_on(training, images, params)
+
+
+def test_a_return_at_the_last_step_ends_with_the_best_weights_and_their_figures(tmp_path: Path):
+    training, images, params = start(1, evaluate_every=3, steps=3, on_collapse="restore_best")
+    past(training)
+    go_on(training, images, params)
+    assert training.restored == 1 and [(row["step"], row["alarm"]) for row in training.alarms] == [(3, "collapse")]
+    save_results(tmp_path, training, configs_of(params), {"train_precision": "fp32"})
+    figures, weights = read_json(tmp_path / "training.json"), "generator_ema.safetensors"
+    assert figures["train_final_step"] == figures["train_best_step"] == 0
+    assert figures["train_final_diversity_score"] == 0.9 and figures["train_alarms"] == 1
+    assert (tmp_path / "final" / weights).read_bytes() == (tmp_path / "best" / weights).read_bytes()
+    go_on(training, images, params)  # the same from the last checkpoint
+    assert training.restored == len(training.alarms) == 1
+
+
+def test_weights_that_are_no_numbers_are_not_published(tmp_path: Path):
+    training, images, params = start(1)
+    past(training)
+    training.players.networks["generator"].get_parameter("to_image.weight").data.fill_(math.nan)
+    go_on(training, images, params)
+    save_results(tmp_path, training, configs_of(params), {"train_precision": "fp32"})
+    (tmp_path / "model").mkdir()
+    with pytest.raises(UserError, match=r"^publish.checkpoint = final: .*not finite; set it to best"):
+        publish(tmp_path, tmp_path / "model", "final", True)
+    publish(tmp_path, tmp_path / "model", "best", True)
+    assert all(weight.isfinite().all() for weight in load_generator(tmp_path / "model").parameters())
 
 
 def test_weights_that_are_lost_can_be_restored_from_the_best():
@@ -273,11 +317,7 @@ def test_the_published_model_is_the_best_or_the_last_and_the_average_or_the_weig
     networks = copy.deepcopy(training.players.networks)
     trained = copy.deepcopy(training.players.averages["generator"]), networks["generator"]
     last, other = trained[:: 1 if ema else -1]
-    configs = {
-        "generator": generator_config(params.model, 8, 1),
-        "discriminator": discriminator_config(params.model, 8, 1),
-    }
-    save_results(tmp_path, training, configs, {"train_precision": "fp32"})
+    save_results(tmp_path, training, configs_of(params), {"train_precision": "fp32"})
     (tmp_path / "model").mkdir()
     publish(tmp_path, tmp_path / "model", which, ema)
     latents, real_images = torch.randn(5, params.model.latent_dim), to_unit_range(images[:5])

@@ -37,7 +37,7 @@ def run(command: Callable[[], object]) -> None:
     except (MemoryError, RuntimeError) as error:
         if not _is_out_of_memory(error):
             raise
-        print("error: out of memory: lower batch_size, model.width or data.image_size", file=sys.stderr)
+        print("error: out of memory: lower batch_size, model.width or image_size", file=sys.stderr)
         sys.exit(1)
     except OSError as error:
         mend = ": make room, and give the same command again" if error.errno == errno.ENOSPC else ""

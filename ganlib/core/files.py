@@ -91,7 +91,11 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Return what a JSON file holds; raise UserError where it was cut off."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path}: is damaged ({error}): make it anew") from None
 
 
 def write_table(path: Path, table: "pd.DataFrame") -> None:

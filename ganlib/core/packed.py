@@ -40,6 +40,11 @@ AnyImages = NDArray[np.uint8] | Rows
 """(N, C, H, W) uint8, in memory or on disk."""
 
 
+def evenly(count: int, most: int) -> NDArray[np.int64]:
+    """Return at most `most` of `count` rows, evenly spaced: images of a folder lie class by class."""
+    return np.linspace(0, count - 1, min(count, most)).round().astype(np.int64)
+
+
 class ImageWriter:
     """Append images to an open .npy file, of which only the one at hand is in memory; equal to what np.save writes."""
 

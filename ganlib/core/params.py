@@ -54,6 +54,8 @@ NEED_PARTNERS = ("pix2pix", "context_encoder", "srgan", "ccgan", "tpgan", "stack
 """Games that learn from partners; the others learn without."""
 TWO_WAYS = ("cyclegan", "dualgan")
 """Games that learn the way back, too."""
+SIZES = {"cogan": DCGAN_SIZES, "ccgan": DCGAN_SIZES, "stackgan": [size for size in DCGAN_SIZES if size >= 16]}
+"""Image sizes of games whose networks double; StackGAN's stage I has at most half the size."""
 ONE_IS_MADE = ("edges", "grey", "negative", "worn", "turned")
 """Kinds either side of which can be made of the other."""
 
@@ -197,6 +199,7 @@ def _check_domains(params: DomainsParams) -> None:
             "to null"
         )
     _check_channels(pairs)
+    _check_game(params)
     if (params.game == "dualgan") != (params.loss.name == "wasserstein"):
         other = "wasserstein" if params.game == "dualgan" else "another: only dualgan clips what it needs"
         raise ValueError(f"loss.name = {params.loss.name}: game {params.game}: set it to {other}")
@@ -220,13 +223,38 @@ def _check_domains(params: DomainsParams) -> None:
             f"{4 * pairs.factor}"
         )
     _check_processes(params)
-    for key, path in (("pairs.b.path", pairs.b.path), ("pairs.a", pairs.a)):
-        needed = pairs.b.dataset == "folder" if key == "pairs.b.path" else pairs.kind == "folders"
+    for key, path, needed, read in (
+        ("pairs.b.path", pairs.b.path, pairs.b.dataset == "folder", pairs.b.dataset != "digits"),
+        ("pairs.a", pairs.a, pairs.kind == "folders", pairs.kind == "folders"),
+    ):
         if needed and given_path(path) is None:
             raise ValueError(f"{key} = {path}: kind {pairs.kind} needs it: set it to a folder, zip or tar of images")
+        if not read and given_path(path):
+            other = "pairs.b.dataset to folder" if key == "pairs.b.path" else "pairs.kind to folders"
+            raise ValueError(f"{key} = {path}: nothing reads it: set {other}, or {key} to {NO_PATH}")
     if pairs.kind == "folders" and pairs.b.dataset != "folder":
         raise ValueError(f"pairs.b.dataset = {pairs.b.dataset}: kind folders pairs files by name: set it to folder")
     _check_inputs({"pairs.b.path": pairs.b.path, "pairs.a": pairs.a, "translate.path": params.translate.path})
+
+
+def _check_game(params: DomainsParams) -> None:
+    """Raise ValueError where a game can't take images of this size or these channels."""
+    pairs, unlike = params.pairs, params.pairs.channels_a != params.pairs.channels_b
+    sizes = SIZES.get(params.game, [pairs.image_size])
+    if pairs.image_size not in sizes:
+        raise ValueError(
+            f"pairs.image_size = {pairs.image_size}: game {params.game} takes {', '.join(map(str, sizes))}"
+        )
+    if params.game == "simgan" and unlike:
+        raise ValueError(
+            f"pairs.channels_a = {pairs.channels_a}, channels_b = {pairs.channels_b}: game simgan compares refined "
+            "images with those that they were: make them equal"
+        )
+    if params.game == "cyclegan" and params.games.cyclegan.identity and unlike:
+        raise ValueError(
+            f"games.cyclegan.identity = {params.games.cyclegan.identity}: A has {pairs.channels_a} channels and B "
+            f"{pairs.channels_b}: set pairs.channels_a and channels_b alike, or it to 0"
+        )
 
 
 def _check_channels(pairs: PairsParams) -> None:

@@ -34,6 +34,12 @@ def _refuse_unknown_mask(value: str) -> str:
     return value
 
 
+def _refuse_equal(value: tuple[float, float]) -> tuple[float, float]:
+    if value[0] == value[1]:
+        raise ValueError("black and white must differ")
+    return value
+
+
 MaskName = Annotated[str, AfterValidator(_refuse_unknown_mask)]
 
 NamedSet = Literal[
@@ -77,7 +83,7 @@ class DataParams(Section):
     """`crop` resizes the shorter side and cuts the centre out, `squash` gives up the aspect, `pad` adds borders."""
     background: Annotated[Int, Field(ge=0, le=255)]
     """Grey level that shows through transparent pixels, and that `pad` adds."""
-    deep_range: tuple[Float, Float] | None
+    deep_range: Annotated[tuple[Float, Float], AfterValidator(_refuse_equal)] | None
     """Values that are black and white in pixels of over 8 bits; null decides it for the whole set."""
     heldout: Annotated[Float, Field(ge=0.05, le=0.8)]
     """Share of the images that training never sees; evaluation compares with them."""

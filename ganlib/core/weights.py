@@ -33,8 +33,9 @@ def load_network(folder: Path, name: str, build: Callable[..., Network]) -> Netw
     for file in (config, path):
         if not file.is_file():
             raise UserError(f"{file}: No such file: name a folder that holds a {name}, as data/model does")
+    settings = read_json(config)
     try:
-        network = build(**read_json(config))
+        network = build(**settings)
     except (ValueError, TypeError, KeyError) as error:
         raise UserError(f"{config} does not describe a {name} ({error}): delete it and run dvc repro") from None
     load_weights(network, path)

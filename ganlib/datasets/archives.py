@@ -30,6 +30,8 @@ LINKS = 20
 """Links that lead to one another, after which they lead nowhere."""
 MAX_TARGET = 4096
 """Bytes of the name that a link of a zip leads to."""
+ENCRYPTED = 1
+"""Flag of a zip's member that needs a password."""
 BLOCKS = 2**14
 """Bytes that tarfile may read beyond a file."""
 
@@ -157,11 +159,13 @@ def _read_zip(
     name = slashed(member.filename)
     if refused := _refused(name, S_ISLNK(member.external_attr >> 16), member.file_size):
         return refused
+    if member.flag_bits & ENCRYPTED:
+        return Rejected(printable(name), "has a password: unpack it, and name the folder")
     try:
         return Example(printable(name), label(name), read_zipped(archive, member, allowance))
     except BombError:
         raise
-    except Exception as error:  # damaged, encrypted, unknown compression
+    except Exception as error:  # damaged, unknown compression
         return Rejected(printable(name), f"cannot be unpacked: {flat(error)}")
 
 

@@ -56,11 +56,11 @@ def hidden_of(pairs: PairsParams, seed: int) -> Hidden | None:
 def derive(images: Images, kind: str, channels: int, given: Given) -> Images:
     """Return A (N, channels, h, w) made of B, images (N, C, H, W); grey ones are repeated where colour is asked for."""
     derived = DERIVE[kind](images, given)
-    derived = grey(derived, given) if derived.shape[1] > channels else derived
+    derived = grey(derived) if derived.shape[1] > channels else derived
     return np.repeat(derived, channels // derived.shape[1], 1)
 
 
-def grey(images: Images, given: Given) -> Images:
+def grey(images: Images, given: Given | None = None) -> Images:
     """Return luminance (ITU-R 601), as Pillow rounds it, (N, 1, H, W)."""
     if images.shape[1] == 1:
         return images
@@ -72,7 +72,7 @@ def edges(images: Images, given: Given) -> Images:
 
     A simple Canny: one threshold, and four directions.
     """
-    smooth = gaussian_filter(grey(images, given)[:, 0].astype(np.float32), (0, SMOOTHING, SMOOTHING), mode="nearest")
+    smooth = gaussian_filter(grey(images)[:, 0].astype(np.float32), (0, SMOOTHING, SMOOTHING), mode="nearest")
     down, right = (
         sobel(smooth, axis, mode="nearest") / 4 for axis in (1, 2)
     )  # grey levels from pixel to pixel but one

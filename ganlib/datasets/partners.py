@@ -100,6 +100,8 @@ def pixels_of(examples: list[Example], prepared: Preparation) -> Iterator[bytes]
     for outcome in prepare_all(iter(examples), prepared, None):
         if isinstance(outcome, Rejected):
             raise UserError(f"pairs.a: {outcome.name}: {outcome.reason}: replace it, or delete it and its partner")
+        if outcome.extent:
+            raise UserError(f"pairs.a: {outcome.name}: has over 8 bits a channel: convert it to 8")
         yield outcome.pixels
 
 

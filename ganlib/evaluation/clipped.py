@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import betabinom
 
-from ganlib.metrics.manifold import squared_distances
+from ganlib.metrics.manifold import closed_balls, squared_distances
 from ganlib.metrics.reference import Reference
 
 Features = NDArray[np.float64]
@@ -17,7 +17,7 @@ Features = NDArray[np.float64]
 def clipped_density(images: Features, reference: Reference) -> float:
     """Return the balls, at most k, that an image (N, d) lies in, on average, over those that a real one does; 0..1."""
     train, k = reference.train.features, reference.neighbours
-    squared_radii = np.square(np.minimum(reference.radii, np.median(reference.radii)))
+    squared_radii = closed_balls(np.minimum(reference.radii, np.median(reference.radii)))
     ours, real = (
         np.concatenate(
             [np.count_nonzero(block <= squared_radii, axis=1) for _, block in squared_distances(side, train)]

@@ -68,7 +68,7 @@ def resolve_extractor(name: str, image_shape: tuple[int, ...]) -> str:
     if name == "lite0" and size < SMALLEST:
         raise UserError(
             f"images of {size} px are too small for the extractor lite0, which sees from {SMALLEST} px on: "
-            "set evaluate.extractor to judge, or raise data.image_size"
+            "set evaluate.extractor to judge, or raise image_size"
         )
     return ("lite0" if channels == 3 and size >= SMALLEST else "judge") if name == "auto" else name
 

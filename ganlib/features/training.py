@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import cross_entropy
 
+from ganlib.core.errors import UserError
 from ganlib.core.images import to_unit_range
 from ganlib.core.packed import AnyImages, Split, gather
 from ganlib.core.seeding import random_generator, seeded_weights
@@ -37,6 +38,8 @@ def train_judge(
     order_random = random_generator(seed, "judge/order")
     augment_random = random_generator(seed, "judge/augment")
     count = len(images) * (len(ROTATIONS) if labels is None else 1)
+    if count < 2:
+        raise UserError("the judge can't learn from one training image; give more images")
     batch_size = min(BATCH_SIZE, count)
     batches_per_epoch = count // batch_size
     optimizer = torch.optim.Adam(judge.parameters(), LR)

@@ -18,6 +18,7 @@ from ganlib.functional.losses import zero_centred_penalty
 from ganlib.games import gan
 from ganlib.games.gan import draw_real, draw_targets
 from ganlib.metrics.manifold import nearest_neighbours
+from ganlib.networks.blocks import apply_spectral_norm
 from ganlib.networks.families import Encoder, build_generator, network_configs
 from ganlib.networks.mlp import HIDDEN, dense_layers
 from ganlib.networks.sampling import Images, generate
@@ -27,10 +28,19 @@ from ganlib.training.codes import encode, rebuild, some
 from ganlib.training.game import Draws, Players
 from ganlib.training.steps import autocast, frozen_weights, send, update
 
+
+def build_critic(*, spectral_norm: bool, **config: Any) -> nn.Module:
+    """Build D: latents (N, latent_dim) to logits (N, 1)."""
+    critic = dense_layers(**config)
+    if spectral_norm:
+        apply_spectral_norm(critic)
+    return critic
+
+
 BUILDERS: Mapping[str, Callable[..., nn.Module]] = {
     "generator": build_generator,
     "encoder": Encoder,
-    "critic": dense_layers,
+    "critic": build_critic,
 }
 TEAMS = {"d": ["critic"], "g": ["generator", "encoder"]}
 AVERAGED = ["generator", "encoder"]
@@ -73,9 +83,10 @@ class Result(NamedTuple):
 
 def configs(params: Params, meta: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     found, latent_dim = network_configs(params.model, meta), params.model.latent_dim
-    encoder = found.pop("discriminator") | {"latent_dim": latent_dim}
+    encoder = found.pop("discriminator") | {"latent_dim": latent_dim, "spectral_norm": False}  # D's, which it is not
     critic = {"inputs": latent_dim, "units": params.model.width * HIDDEN, "outputs": 1, "layers": 2, "norm": "none"}
-    return found | {"encoder": encoder, "critic": critic | {"activation": params.model.d_activation}}
+    critic |= {"activation": params.model.d_activation, "spectral_norm": params.model.spectral_norm}
+    return found | {"encoder": encoder, "critic": critic}
 
 
 def shown(data: dict[str, Any], params: Params) -> dict[str, Any]:

@@ -51,7 +51,10 @@ def configs(params: Params, meta: Mapping[str, Any]) -> dict[str, dict[str, Any]
     found = network_configs(params.model, meta)
     trunk = found.pop("discriminator") | {"latent_dim": params.model.latent_dim}
     units = params.model.width * HIDDEN
-    return found | {"encoder": trunk | {"hidden": units}, "pair_discriminator": trunk | {"units": units}}
+    return found | {
+        "encoder": trunk | {"hidden": units, "spectral_norm": False},
+        "pair_discriminator": trunk | {"units": units},
+    }
 
 
 def shown(data: dict[str, Any], params: Params) -> dict[str, Any]:

@@ -16,7 +16,6 @@ from ganlib.core.domains_schema import DomainsParams
 from ganlib.core.errors import UserError
 from ganlib.core.images import to_unit_range
 from ganlib.core.packed import Split
-from ganlib.core.schema import DCGAN_SIZES
 from ganlib.core.seeding import random_generator
 from ganlib.games import context_encoder, pix2pix
 from ganlib.games.pix2pix import judged, mirrored, recipe_of, translated
@@ -61,8 +60,6 @@ def configs(params: DomainsParams, meta: Mapping[str, Any]) -> dict[str, dict[st
     fewest = min(names, key=lambda name: b["counts_per_class"]["train"][name])
     if (count := b["counts_per_class"]["train"][fewest]) < asked:
         raise UserError(f"games.ccgan.labels = {asked}: class {fewest} has {count} training images; lower it")
-    if size not in DCGAN_SIZES:
-        raise UserError(f"pairs.image_size = {size}: game ccgan takes {', '.join(map(str, DCGAN_SIZES))}")
     discriminator = {
         "width": params.model.width,
         "image_size": size,
@@ -88,7 +85,7 @@ def recipe(params: DomainsParams, device: torch.device) -> Recipe:
 
 def draw(data: Mapping[str, Any], draws: Draws, recipe: Recipe, params: DomainsParams) -> list[Any]:
     """Return a batch of pairs, and as many labelled images, with replacement."""
-    picked = torch.randint(len(data["labels"]), (params.batch_size,), generator=draws.stream("labelled/which"))
+    picked = torch.randint(len(data["labels"]), (params.batch_size,), generator=draws.stream("labelled/picked"))
     images = to_unit_range(data["images"][data["labelled"][picked]])
     (images,) = mirrored([images], draws, "labelled/flip") if params.pairs.flip else [images]
     images = images.contiguous(memory_format=torch.channels_last)

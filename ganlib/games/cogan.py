@@ -12,8 +12,6 @@ import torch
 from torch import nn
 
 from ganlib.core.domains_schema import DomainsParams
-from ganlib.core.errors import UserError
-from ganlib.core.schema import DCGAN_SIZES
 from ganlib.features.judging import judge_images
 from ganlib.features.training import trained_classifier
 from ganlib.functional.latents import draw_latents
@@ -64,8 +62,6 @@ class Result(NamedTuple):
 
 def configs(params: DomainsParams, meta: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     section, size = params.games.cogan, meta["b"]["image_size"]
-    if size not in DCGAN_SIZES:
-        raise UserError(f"pairs.image_size = {size}: game cogan takes {', '.join(map(str, DCGAN_SIZES))}")
     shape: dict[str, Any] = {
         "width": params.model.width,
         "image_size": size,

@@ -13,9 +13,8 @@ from torch import nn
 from torch.nn.functional import l1_loss
 
 from ganlib.core.domains_schema import DomainsParams
-from ganlib.core.errors import UserError
 from ganlib.core.images import to_unit_range
-from ganlib.core.packed import Split
+from ganlib.core.packed import Split, evenly
 from ganlib.games import pix2pix
 from ganlib.games.pix2pix import Judging, judged, judging, mirrored, patches_config, translator_config
 from ganlib.metrics.likeness import mean_psnr
@@ -94,13 +93,7 @@ class Result(NamedTuple):
 
 
 def configs(params: DomainsParams, meta: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    section = params.games.cyclegan
-    if section.identity and meta["a"]["channels"] != meta["b"]["channels"]:
-        raise UserError(
-            f"games.cyclegan.identity = {section.identity}: A has {meta['a']['channels']} channels and B "
-            f"{meta['b']['channels']}: set pairs.channels_a and channels_b alike, or it to 0"
-        )
-    return configs_with(params, meta, section.pool)
+    return configs_with(params, meta, params.games.cyclegan.pool)
 
 
 def configs_with(params: DomainsParams, meta: Mapping[str, Any], pool: int) -> dict[str, dict[str, Any]]:
@@ -207,7 +200,7 @@ def measure(result: Result) -> dict[str, torch.Tensor]:
 
 def figures(players: Players, heldout: Split, device: torch.device) -> dict[str, float]:
     """Return how near held-out images of B come to themselves by way of A."""
-    images = heldout.images[:WATCHED]
+    images = heldout.images[evenly(len(heldout.images), WATCHED)]
     averages = players.averages
     over = generate(averages["back_generator"], to_unit_range(torch.from_numpy(images.copy())), device)
     again = generate(averages["generator"], to_unit_range(torch.from_numpy(over)), device)

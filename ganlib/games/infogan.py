@@ -17,6 +17,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from ganlib.core.errors import UserError
 from ganlib.core.images import to_unit_range
 from ganlib.core.schema import Params
 from ganlib.features.judge import Judge
@@ -83,6 +84,8 @@ class Result(NamedTuple):
 
 def configs(params: Params, meta: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     found, game = network_configs(params.model, meta), params.games.infogan
+    if (count := meta["counts"]["train"]) < game.categories:
+        raise UserError(f"games.infogan.categories = {game.categories}: there are {count} training images; lower it")
     codes = game.categories + game.continuous
     found["generator"] |= {
         "latent_dim": params.model.latent_dim + codes,
@@ -238,7 +241,8 @@ def used_to(networks: Mapping[str, Any], images: Images, device: torch.device) -
     for norm in norms:
         norm.reset_running_stats()
         norm.train().momentum = None  # the mean over all batches, each of as much weight
-    for batch in batches(images, BATCH_SIZE, device):
+    whole = len(images) // BATCH_SIZE * BATCH_SIZE or len(images)  # a last one of few images would weigh as much
+    for batch in batches(images[:whole], BATCH_SIZE, device):
         copies["reader"](copies["discriminator"].features(to_unit_range(batch), None))
     for norm in norms:
         norm.eval()

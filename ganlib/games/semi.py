@@ -108,7 +108,7 @@ def draw(data: Mapping[str, Any], draws: Draws, recipe: Recipe, params: Params) 
 
 def draw_labelled(data: Mapping[str, Any], draws: Draws, recipe: Recipe, params: Params) -> Labelled:
     """Return as many labelled images as a batch has, with replacement, augmented as those that D is not told of."""
-    picked = torch.randint(len(data["labels"]), (params.batch_size,), generator=draws.stream("labelled/which"))
+    picked = torch.randint(len(data["labels"]), (params.batch_size,), generator=draws.stream("labelled/picked"))
     random = draws.stream("labelled/augment")
     images = to_unit_range(data["images"][data["labelled"][picked]])
     images = flip(images, random) if params.data.flip else images

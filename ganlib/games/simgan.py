@@ -12,7 +12,6 @@ from torch import nn
 from torch.nn.functional import l1_loss
 
 from ganlib.core.domains_schema import DomainsParams
-from ganlib.core.errors import UserError
 from ganlib.core.packed import Split
 from ganlib.features.judging import judge_images
 from ganlib.features.training import trained_classifier
@@ -59,11 +58,6 @@ class Result(NamedTuple):
 
 def configs(params: DomainsParams, meta: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     a, b = meta["a"], meta["b"]
-    if a["channels"] != b["channels"]:
-        raise UserError(
-            f"pairs.channels_a = {a['channels']}, channels_b = {b['channels']}: game simgan compares refined images "
-            "with those that they were: make them equal"
-        )
     pool = {"size": params.games.simgan.pool, "channels": b["channels"], "image_size": b["image_size"]}
     discriminator = patches_config(params, b["image_size"], b["channels"])
     return {"generator": translator_config(params, a, b), "discriminator": discriminator, "pool": pool}

@@ -17,9 +17,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from ganlib.core.captions import COLOURS, FIRST, asked_by, decoded
 from ganlib.core.domains_schema import DomainsParams
-from ganlib.core.errors import UserError
 from ganlib.core.images import to_unit_range
-from ganlib.core.schema import DCGAN_SIZES
 from ganlib.core.seeding import random_generator
 from ganlib.features.judging import judge_images
 from ganlib.functional.latents import draw_latents
@@ -81,9 +79,6 @@ class Result(NamedTuple):
 
 def configs(params: DomainsParams, meta: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     section, model, size = params.games.stackgan, params.model, meta["b"]["image_size"]
-    sizes = [side for side in DCGAN_SIZES if first_stage_size(side) in DCGAN_SIZES]
-    if size not in sizes:
-        raise UserError(f"pairs.image_size = {size}: game stackgan takes {', '.join(map(str, sizes))}")
     vocabulary, length = meta["a"]["vocabulary"], section.condition_dim
     shared: dict[str, Any] = {"width": model.width, "channels": meta["b"]["channels"], "norm": model.norm}
     generator = {

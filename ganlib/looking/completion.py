@@ -24,10 +24,8 @@ from ganlib.networks.families import Discriminator, Generator
 
 TRIAL = 10
 """Every start is tried for the steps of a search over this; only the best one is searched from further."""
-BATCH_SIZE = 500
-"""Images drawn or compared at a time."""
-SEARCHED = 256
-"""Latents optimised at a time."""
+BATCH_SIZE, SEARCHED, SIZE = 500, 256, 64
+"""Images drawn or compared at a time, latents optimised at a time, and up to which size: fewer of larger images."""
 WINDOW = 7
 """Pixels, side of the square around a known pixel in which missing ones are counted, as in the paper."""
 
@@ -119,6 +117,11 @@ def search_latents(
     return from_normal(normal.detach(), kind), losses().detach()
 
 
+def at_a_time(count: int, images: Tensor) -> int:
+    """Return how many images of the size of (N, C, H, W), `count` at most, take the memory of `count` of 64 pixels."""
+    return max(1, min(count, count * SIZE**2 // images[0, 0].numel()))
+
+
 def steps_an_image(settings: CompleteParams) -> int:
     """Return how many steps `complete` takes for an image, those of all starts added up."""
     return settings.starts * (settings.steps // TRIAL) + settings.steps
@@ -152,7 +155,7 @@ def complete(
         return None if classes is None else classes[rows]
 
     def drawn() -> Iterator[tuple[Tensor, Tensor | None]]:
-        for rows in torch.arange(settings.candidates).split(BATCH_SIZE):
+        for rows in torch.arange(settings.candidates).split(at_a_time(BATCH_SIZE, originals)):
             labels = labels_of(rows)
             yield generator(latents[rows], labels), labels
 
@@ -166,7 +169,7 @@ def complete(
     with torch.no_grad():
         fitting = nearest_of(known, (images for images, _ in drawn()), mask, count)  # (N, starts)
         drawn_scores = torch.cat([discriminator(*batch) for batch in drawn()])  # (candidates,)
-        for rows in torch.arange(len(originals)).split(max(1, SEARCHED // count)):
+        for rows in torch.arange(len(originals)).split(max(1, at_a_time(SEARCHED, originals) // count)):
             chosen = fitting[rows].flatten()  # (n * starts,)
             ends, losses = search(known[rows].repeat_interleave(count, 0), latents[chosen], chosen, trial)
             best = losses.view(-1, count).argmin(1) + torch.arange(len(rows), device=device) * count
@@ -184,8 +187,9 @@ def compare_completions(generated: Tensor, originals: Tensor, train: AnyImages, 
     """
 
     def batches() -> Iterable[Tensor]:
-        for start in range(0, len(train), BATCH_SIZE):
-            yield to_unit_range(torch.from_numpy(np.array(train[start : start + BATCH_SIZE]))).to(originals.device)
+        step = at_a_time(BATCH_SIZE, originals)
+        for start in range(0, len(train), step):
+            yield to_unit_range(torch.from_numpy(np.array(train[start : start + step]))).to(originals.device)
 
     mean = torch.stack([batch.double().sum(0) for batch in batches()]).sum(0) / len(train)  # (C, H, W)
     nearest = nearest_of(observe(originals, mask), batches(), mask)[:, 0].cpu().numpy()

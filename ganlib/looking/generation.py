@@ -31,6 +31,8 @@ def asked_classes(text: str, class_names: Sequence[str]) -> list[str]:
 
 def free_path(out: Path, form: str) -> Path:
     """Return where pictures of a form go, with its suffix; raise UserError when something is there."""
+    if not out.name and SUFFIXES[form]:
+        raise UserError(f"--out: {out} is a folder: name what is to be made in it")
     path = out if out.name.endswith(SUFFIXES[form]) else out.with_name(out.name + SUFFIXES[form])
     is_room = form == "png" and path.is_dir() and not any(path.iterdir()) and path.resolve() != Path.cwd()
     if path.exists() and not is_room:

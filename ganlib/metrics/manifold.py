@@ -22,7 +22,8 @@ SAME = 1e-10
 """Squared distance, as a part of the squared length, under which two images are one: float32 features of one image
 differ by as much between batches."""
 ROUNDING = 1e-9
-"""Part of a squared radius that rounding may touch: what lies on the ball's edge must not fall inside."""
+"""Part of a squared radius that rounding may touch: what lies on the edge must not fall inside an open ball, nor
+outside a closed one."""
 
 
 class Neighbourhoods(NamedTuple):
@@ -141,6 +142,11 @@ def expected_coverage(real: int, fake: int, neighbours: int) -> float:
     """Return what coverage two sets of one distribution have on average: 1 - prod_{i=1..k} (N - i) / (N + M - i)."""
     i = np.arange(1, neighbours + 1)
     return float(1 - np.prod((real - i) / (real + fake - i)))
+
+
+def closed_balls(radii: Features) -> Features:
+    """Return squared radii (N,) that a point at the edge is within, however its distance was rounded."""
+    return np.square(radii) * (1 + ROUNDING)
 
 
 def _open_balls(radii: Features) -> Features:

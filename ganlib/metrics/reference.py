@@ -50,7 +50,7 @@ def build_reference(
     if len(heldout.features) < MIN_PER_CLASS:
         raise UserError(
             f"{len(heldout.features)} held-out images are too few to judge diversity by; {MIN_PER_CLASS} are needed: "
-            "raise data.heldout or add images"
+            "raise heldout or add images"
         )
     distances = neighbour_distances(train.features, neighbours)
     centres = None

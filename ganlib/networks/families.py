@@ -163,6 +163,8 @@ class PairDiscriminator(nn.Module):
         self.embed = mlp.dense(latent_dim, units, activation, "none")
         self.to_logit = mlp.dense_layers(self.trunk.to_logit.in_features + units, units, 1, 1, activation, "none")
         del self.trunk.to_logit
+        if config["spectral_norm"]:
+            blocks.apply_spectral_norm(nn.ModuleList([self.embed, self.to_logit]))
 
     def forward(self, images: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:
         return self.to_logit(torch.cat([self.trunk.features(images, None), self.embed(latents)], 1)).squeeze(1)

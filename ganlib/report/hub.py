@@ -28,7 +28,7 @@ def write_hub(model: Path, metrics: Path, out: Path) -> None:
         if measured.get(key) != value:
             raise UserError(f"{figures} has {key} = {measured.get(key)}, the model {value}: dvc repro evaluate")
     with whole_folder(out) as folder:
-        shutil.copytree(model, folder, dirs_exist_ok=True)
+        shutil.copytree(model, folder, copy_function=shutil.copyfile, dirs_exist_ok=True)  # DVC's are read-only
         shutil.copyfile(grid, folder / GRID)
         text = card.read_text(encoding="utf-8") + render("hub.md.jinja", _sections(measured))
         (folder / "README.md").write_text(text, encoding="utf-8")

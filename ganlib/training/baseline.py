@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ganlib.core.packed import evenly
 from ganlib.core.params import changed
 from ganlib.core.schema import Params
 from ganlib.core.seeding import random_generator
@@ -39,21 +40,26 @@ class Baseline(NamedTuple):
 def train_baseline(subject: Subject, params: Params, changes: Mapping[str, Any]) -> Baseline:
     """Train the game's networks with changes of its own section; return those of the best evaluation and of the end.
 
-    Evaluations are as frequent as the training's, and the best is chosen as there: by the distance in the judge's
-    features of images generated to held-out ones.
+    Evaluations are as frequent as the training's, and the best is chosen as there: by the distance of images generated
+    to held-out ones, in the features that watched it.
     """
     params = changed(params, changes)
-    game, device, real = game_of(params), subject.device, real_gaussian(subject)
+    game, device = game_of(params), subject.device
     networks = build_networks(game, subject.configs, params.seed)
     players = build_players(networks, game, params.lr, params.train.betas, device)
     images = held(subject.train.images, device)
     data, draws, constant = game.shown({"images": images}, params), Draws(params.seed), game.recipe(params, device)
     step_of, best = stepper(game, players, device), list[tuple[float, dict[str, Any]]]()
 
+    def watched_by(images: Images) -> Gaussian:
+        return fit_gaussian(subject.extractor.describe(images, device).features)
+
+    real = watched_by(some_heldout(subject))
+
     def evaluate() -> None:
         random = random_generator(params.seed, "probe/baseline")
         _, made = sampled(players.averages["generator"], params.train.evaluate_count, random, device)
-        distance = judged_distance(made, real, subject.judge, device)
+        distance = gaussian_distance(watched_by(made), real)
         if not best or distance < best[0][0]:
             best[:] = [(distance, copy.deepcopy(dict(players.averages)))]
 
@@ -70,7 +76,13 @@ def train_baseline(subject: Subject, params: Params, changes: Mapping[str, Any])
 
 def real_gaussian(subject: Subject) -> Gaussian:
     """Return the Gaussian of held-out images in the judge's features."""
-    return fit_gaussian(judge_images(subject.judge, subject.heldout.images[:JUDGED_IMAGES], subject.device).features)
+    return fit_gaussian(judge_images(subject.judge, some_heldout(subject), subject.device).features)
+
+
+def some_heldout(subject: Subject) -> Images:
+    """Return at most as many held-out images as a distance takes."""
+    images = subject.heldout.images
+    return images[evenly(len(images), JUDGED_IMAGES)]
 
 
 def judged_distance(images: Images, real: Gaussian, judge: Judge, device: torch.device) -> float:

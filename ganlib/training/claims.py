@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from ganlib.core.packed import Split
+from ganlib.features.eyes import Extractor
 from ganlib.features.judge import Judge
 
 Images = NDArray[np.uint8]
@@ -86,6 +87,8 @@ class Subject:
     train: Split
     heldout: Split
     judge: Judge
+    extractor: Extractor
+    """Who watched the training."""
     class_names: list[str]
     """Empty where the images have no labels."""
     evaluations: pd.DataFrame

@@ -65,7 +65,7 @@ def load_inputs(prepared: Path, judge: Path, game: Game, params: Params, device:
     configs, eyes = game.configs(params, meta), load_eyes(judge)
     check_judge(load_judge(judge), train.images.shape[1:], meta["class_names"])
     extractor = open_eyes(eyes.extractor, judge)
-    digests = [meta["sha256"], sha256_of(judge / "judge.safetensors"), extractor.protocol]
+    digests = [meta["sha256"], sha256_of(judge / "judge.safetensors"), eyes, extractor.protocol]
     data: dict[str, Any] = {"images": held(train.images, device)}
     if train.labels is not None:
         data["labels"] = torch.tensor(train.labels)
@@ -117,7 +117,7 @@ def load_pairs(pairs: Path, judge: Path, game: Game, params: DomainsParams, devi
         captions=splits["a", "heldout"] if told else None,
         partners=params.partners,
         frozen={"judge": network.requires_grad_(False)},
-        digests=[*digests, sha256_of(judge / "judge.safetensors"), extractor.protocol],
+        digests=[*digests, sha256_of(judge / "judge.safetensors"), eyes, extractor.protocol],
     )
 
 

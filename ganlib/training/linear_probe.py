@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch.nn.functional import adaptive_avg_pool2d
 
 from ganlib.core.images import to_unit_range
 from ganlib.core.schema import Params
@@ -20,6 +20,8 @@ PROBED = 2000
 """Training images, at most, that a linear classifier is fitted to; and held-out ones, less than twice as many."""
 UNTRAINED = 5
 """Nets of random weights that D is compared with."""
+LARGEST = 64
+"""Height and width of images whose pixels D's features are compared with."""
 SHOWN = 16
 """Images of a row that shows what a probe has found."""
 
@@ -43,7 +45,7 @@ def linear_probe(subject: Subject, params: Params, random: torch.Generator) -> F
         ours, others = (described(describe, given, subject.device) for given in (images, unseen))
         return linear_guesses(ours, labels, others) == expected
 
-    ways = {"D's features": right(featured_by(subject.networks["discriminator"])), "pixels": right(nn.Flatten())}
+    ways = {"D's features": right(featured_by(subject.networks["discriminator"])), "pixels": right(flattened)}
     ours, theirs = (float(way.mean()) for way in ways.values())
     chance = [float(right(featured_by(net)).mean()) for net in untrained(subject, params.seed)]
     name, others = "accuracy of a linear classifier on D's features", f"on those of {UNTRAINED} untrained nets, mean"
@@ -52,6 +54,11 @@ def linear_probe(subject: Subject, params: Params, random: torch.Generator) -> F
         Claim("what training adds to it", ours, others, sum(chance) / UNTRAINED, "higher", "a check: Saxe 2011"),
     ]
     return Findings(claims=claims, pictures={"what_a_linear_classifier_gets_wrong": wrong_ones(unseen, ways)})
+
+
+def flattened(images: torch.Tensor) -> torch.Tensor:
+    """Return pixels (N, d) of images (N, C, H, W); larger ones are shrunk to 64 pixels, else they would take 19 GB."""
+    return adaptive_avg_pool2d(images, min(images.shape[2], LARGEST)).flatten(1)
 
 
 def featured_by(discriminator: Discriminator) -> Callable[[torch.Tensor], torch.Tensor]:

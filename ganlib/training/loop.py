@@ -89,7 +89,7 @@ def train(
             checkpoint(training)
         if stops:
             raise KeyboardInterrupt
-    if not training.ended:
+    if not training.ended and not training.returned:
         close(training, game, params, watch=watch, warn=warn)
 
 

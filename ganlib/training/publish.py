@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ganlib.core.errors import UserError
 from ganlib.core.files import read_json, write_json
 from ganlib.training.card import model_card
 
@@ -12,15 +13,20 @@ AVERAGE = "_ema"
 """Ends the names of moving averages."""
 ONLY_FINAL = "train_only_final"
 """Key of training.json: why the best weights of a training may not be published."""
+ONLY_BEST = "train_only_best"
+"""Likewise of the final ones."""
 
 
 def publish(training: Path, folder: Path, checkpoint: str, ema: bool) -> tuple[str, int]:
     """Copy the networks of one end of a training, `best` or `final`, into a folder, with a card.
 
     Those that have a moving average are it or, without `ema`, the weights themselves. Return the end, and its step: the
-    final one of a training whose best weights were found by what it must not know.
+    final one of a training whose best weights were found by what it must not know. Raise UserError where the final ones
+    are asked for and are no numbers.
     """
     figures = read_json(training / "training.json")
+    if checkpoint == "final" and ONLY_BEST in figures:
+        raise UserError(f"publish.checkpoint = final: {training}: {figures[ONLY_BEST]}; set it to best")
     checkpoint = "final" if ONLY_FINAL in figures else checkpoint
     step = figures[f"train_{checkpoint}_step"]
     publish_end(training / checkpoint, folder, ema)

@@ -57,8 +57,8 @@ def best_evaluation(evaluations: Sequence[Row]) -> Row:
 
 def training_figures(training: Training) -> dict[str, Any]:
     """Return the best and the last evaluation, and how far the end fell from the best."""
-    final, distance = training.evaluations[-1], chooses_best(training.evaluations[-1])
-    best = best_evaluation(training.evaluations)
+    best, distance = best_evaluation(training.evaluations), chooses_best(training.evaluations[-1])
+    final = best if training.returned else training.evaluations[-1]
     names = "step", distance, "diversity_score", "valid"
     figures: dict[str, Any] = {
         f"{end}_{name}": row[name] for end, row in (("best", best), ("final", final)) for name in names
@@ -66,6 +66,8 @@ def training_figures(training: Training) -> dict[str, Any]:
     if best[distance] > 0:
         figures["final_over_best"] = final[distance] / best[distance]
     figures |= {"alarms": len(training.alarms), "restored": training.restored}
+    if training.active.get("not_finite"):
+        figures["only_best"] = "its last weights are not finite"
     if training.continued:
         figures["continued_at"] = training.continued
     return {f"train_{name}": value for name, value in figures.items()}

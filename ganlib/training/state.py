@@ -35,6 +35,11 @@ class Training:
     continued: list[int] = field(default_factory=list)
     """Steps at which a training of other length went on with other learning rates than one long run has."""
 
+    @property
+    def returned(self) -> bool:
+        """Whether it has just gone back to its best weights, so that the last evaluation is of others."""
+        return self.restored > 0 and "collapse" not in self.active and self.evaluations[-1]["step"] == self.step
+
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint holds."""
         records = {name: getattr(self, name) for name in RECORDS}

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from ganlib.core.images import to_unit_range
-from ganlib.core.packed import Split, rows_of
+from ganlib.core.packed import Split, evenly, rows_of
 from ganlib.core.schema import Shared
 from ganlib.core.seeding import random_generator
 from ganlib.features.eyes import Extractor, class_names_for
@@ -144,40 +144,41 @@ def build_watch(inputs: Inputs, params: Shared, device: torch.device) -> Watch:
     train, heldout = described["train"], described["heldout"]
     judged = inputs.seen["heldout"].judged[chosen["heldout"]]
     rows = {name: seen.rows[chosen[name]] for name, seen in inputs.seen.items()}
-    spread = rows["train"][:: max(1, len(rows["train"]) // MEMORY_IMAGES[1])]
+    remembered = {name: found[evenly(len(found), MEMORY_IMAGES[1])] for name, found in rows.items()}
     class_names = class_names_for(extractor, inputs.eyes)
     reference = build_reference(train, heldout, class_names, neighbours=NEIGHBOURS, bins=BINS, random=random)
     latent_random = random_generator(params.seed, "watch/latents")
     model, given = inputs.configs["generator"], inputs.given
-    count = min([params.train.evaluate_count, *(len(each) for each in (given, inputs.captions) if each is not None)])
+    count, source = params.train.evaluate_count, inputs.captions if given is None else given
+    asked = np.arange(count) if source is None else evenly(len(source), count)
     return Watch(
         extractor=extractor,
         reference=reference,
         heldout=fit_gaussian(heldout.features),
         heldout_judged=fit_gaussian(judged.astype(np.float64)),
         latents=(
-            draw_latents(count, model["latent_dim"], latent_random, model["latents"])
+            draw_latents(len(asked), model["latent_dim"], latent_random, model["latents"])
             if given is None
-            else to_unit_range(torch.from_numpy(given[:count].copy()))
+            else to_unit_range(torch.from_numpy(np.ascontiguousarray(given[asked])))
         ),
-        labels=labels_of(inputs, count, latent_random),
-        seen=inputs.real["train"][spread[: MEMORY_IMAGES[1]]],
-        unseen=inputs.real["heldout"][rows["heldout"][: MEMORY_IMAGES[1]]],
-        truth=inputs.real["heldout"][:count] if inputs.partners else None,
+        labels=labels_of(inputs, asked, latent_random),
+        seen=inputs.real["train"][remembered["train"]],
+        unseen=inputs.real["heldout"][remembered["heldout"]],
+        truth=inputs.real["heldout"][asked] if inputs.partners else None,
         translates=given is not None,
         real=Split(inputs.real["heldout"], inputs.heldout_labels),
         seed=params.seed,
         device=device,
         protocol={
             "protocol_train_extractor": inputs.eyes.extractor,
-            "protocol_train_generated": count,
+            "protocol_train_generated": len(asked),
             "protocol_train_heldout": len(heldout.features),
         },
     )
 
 
-def labels_of(inputs: Inputs, count: int, random: torch.Generator) -> torch.Tensor | None:
-    """Return what a generator is told of each image, classes or captions; None of one that is told nothing."""
+def labels_of(inputs: Inputs, asked: NDArray[np.int64], random: torch.Generator) -> torch.Tensor | None:
+    """Return what a generator is told of each image, classes or the captions asked for; None where it is nothing."""
     if inputs.captions is not None:
-        return torch.from_numpy(inputs.captions[:count].astype(np.int64))
-    return draw_classes(count, inputs.class_counts, random) if inputs.class_counts else None
+        return torch.from_numpy(inputs.captions[asked].astype(np.int64))
+    return draw_classes(len(asked), inputs.class_counts, random) if inputs.class_counts else None

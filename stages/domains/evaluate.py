@@ -16,7 +16,7 @@ from ganlib.core.packed import SPLITS, Split, read_meta, read_split
 from ganlib.core.params import load_domains_params
 from ganlib.core.precision import prepared_device
 from ganlib.core.seeding import random_generator
-from ganlib.datasets.derive import DERIVE, Hidden, Images, derive, given_for, resized
+from ganlib.datasets.derive import DERIVE, Hidden, Images, derive, given_for, grey, resized
 from ganlib.datasets.plain import in_same_colours
 from ganlib.evaluation.extractors import (
     check_protocol,
@@ -150,7 +150,7 @@ def untrained(found: Translated, params: DomainsParams, hidden: Hidden | None) -
     if params.pairs.kind == "lowres":
         return {"bicubic": resized(a, params.pairs.image_size)}
     identity = in_same_colours(a, train[:1])[0]
-    identity = identity if identity.shape[1] == train.shape[1] else identity[:, :1]
+    identity = identity if identity.shape[1] == train.shape[1] else grey(identity)
     if hidden is None:
         return {"identity": identity}
     mean = np.rint(train.mean(0)).astype(np.uint8)

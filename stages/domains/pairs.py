@@ -1,5 +1,8 @@
 """Prepare pairs of images: those of domain B, and for each its partner in A."""
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
@@ -8,7 +11,7 @@ import numpy as np
 import typer
 
 from ganlib.core.console import progress, run
-from ganlib.core.domains_schema import DomainsParams, PairsParams
+from ganlib.core.domains_schema import DomainsParams, GivenParams, PairsParams
 from ganlib.core.errors import UserError
 from ganlib.core.files import whole_folder, write_json
 from ganlib.core.packed import read_split
@@ -30,7 +33,8 @@ from ganlib.datasets.partners import (
     pack_rendered,
     unpair,
 )
-from ganlib.datasets.sources import open_source
+from ganlib.datasets.sources import choose_classes, open_source
+from ganlib.datasets.trees import tree_source
 
 
 def main(
@@ -46,9 +50,9 @@ def main(
         for side in ("a", "b"):
             (folder / side).mkdir()
         with TemporaryDirectory(dir=folder) as scratch:
-            metas = packed_pairs(
-                folder, params, Place(pairs.b.dataset, given_path(pairs.b.path), downloads, Path(scratch))
-            )
+            place = Place(pairs.b.dataset, given_path(pairs.b.path), downloads, Path(scratch))
+            with in_keys_of_pairs():
+                metas = packed_pairs(folder, params, place)
         for side, meta in metas.items():
             if "channels" in meta:
                 check_colours(read_split(folder / side, "train").images, f"pairs.channels_{side}")
@@ -59,6 +63,19 @@ def main(
     tallied = {name: metas["b"][name] for name in ("duplicates_dropped", "read", "rejected")}
     write_json(metrics, {"kind": pairs.kind, "paired": pairs.paired, **counts, **tallied})
     print(*(f"{name}: {count}" for name, count in (counts | tallied).items()), sep=", ")
+
+
+@contextmanager
+def in_keys_of_pairs() -> Iterator[None]:
+    """Let errors about keys of params.yaml, `data.heldout`, name those that the pairs have, `pairs.heldout`."""
+
+    def named(key: re.Match[str]) -> str:
+        return f"pairs.{'b.' if key[1] in GivenParams.model_fields else ''}{key[1]}"
+
+    try:
+        yield
+    except UserError as error:
+        raise UserError(re.sub(r"\bdata\.([a-z_]+)", named, str(error))) from None
 
 
 def packed_pairs(folder: Path, params: DomainsParams, place: Place) -> dict[str, dict[str, Any]]:
@@ -115,8 +132,12 @@ def packed_apart(
 ) -> dict[str, dict[str, Any]]:
     """Pack two folders whose images are no partners; return meta.json of both."""
     metas: dict[str, dict[str, Any]] = {}
-    for side, path, classes in (("a", Path(pairs.a), None), ("b", place.path, pairs.b.classes)):
-        source = open_source(place._replace(path=path), classes)
+    for side, key, path, classes in (
+        ("a", "pairs.a", pairs.a, None),
+        ("b", "pairs.b.path", pairs.b.path, pairs.b.classes),
+    ):
+        source = tree_source(Path(path), f"{key} = {path}")
+        source = source if classes is None else choose_classes(source, classes)
         packed = packed_into(folder / side, source, prepared[side], pairs)
         metas[side] = describe(packed, source.class_names, place.dataset, prepared[side])
     return metas
