@@ -29,7 +29,7 @@ from ganlib.training.game import Draws, Players
 from ganlib.training.steps import autocast, frozen_weights, send, update
 
 
-def build_critic(*, spectral_norm: bool, **config: Any) -> nn.Module:
+def build_critic(*, spectral_norm: bool = False, **config: Any) -> nn.Module:
     """Build D: latents (N, latent_dim) to logits (N, 1)."""
     critic = dense_layers(**config)
     if spectral_norm:
