@@ -259,6 +259,7 @@ def test_a_return_at_the_last_step_ends_with_the_best_weights_and_their_figures(
 def test_weights_that_are_no_numbers_are_not_published(tmp_path: Path):
     training, images, params = start(1)
     past(training)
+    training.progress[0] = images[:1]
     training.players.networks["generator"].get_parameter("to_image.weight").data.fill_(math.nan)
     go_on(training, images, params)
     save_results(tmp_path, training, configs_of(params), {"train_precision": "fp32"})

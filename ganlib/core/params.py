@@ -252,7 +252,7 @@ def _check_game(params: DomainsParams) -> None:
         )
     if params.game == "cyclegan" and params.games.cyclegan.identity and unlike:
         raise ValueError(
-            f"games.cyclegan.identity = {params.games.cyclegan.identity}: A has {pairs.channels_a} channels and B "
+            f"games.cyclegan.identity = {params.games.cyclegan.identity:g}: A has {pairs.channels_a} channels and B "
             f"{pairs.channels_b}: set pairs.channels_a and channels_b alike, or it to 0"
         )
 
