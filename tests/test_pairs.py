@@ -220,8 +220,8 @@ def test_images_of_over_8_bits_are_refused_on_either_side(folder: Path, paired: 
         ({"pairs__b__classes": "[x]"}, "pairs.b.classes: pairs.b.dataset = digits has no class 'x'"),
         ({"pairs__b__limit": "2", "pairs__heldout": "0.05"}, "pairs.heldout = 0.05 leaves no image in the"),
         (
-            {"pairs__b__dataset": "folder", "pairs__b__path": "nowhere"},
-            "pairs.b.path = nowhere: there is no such folder or file",
+            {"pairs__b__dataset": "folder", "pairs__b__path": "no/data.zip"},
+            "pairs.b.path = no/data.zip: there is no such folder or file",
         ),
     ],
 )

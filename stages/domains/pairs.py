@@ -70,7 +70,9 @@ def in_keys_of_pairs() -> Iterator[None]:
     """Let errors about keys of params.yaml, `data.heldout`, name those that the pairs have, `pairs.heldout`."""
 
     def named(key: re.Match[str]) -> str:
-        return f"pairs.{'b.' if key[1] in GivenParams.model_fields else ''}{key[1]}"
+        if key[1] in GivenParams.model_fields:
+            return f"pairs.b.{key[1]}"
+        return f"pairs.{key[1]}" if key[1] in PairsParams.model_fields else key[0]  # a file may be called data.zip
 
     try:
         yield
